@@ -1,0 +1,168 @@
+"""Execute notebooks/source/*.py and write notebooks/*.ipynb, the same bytes every time.
+
+Cell ids, metadata and the cutting of printed text are fixed here, so that a notebook changes
+only when its source, a helper or a number changes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+
+def stop_at_once(*_: object) -> None:
+    """End on Ctrl-C: no kernel stays behind, and a notebook is whole, old or new."""
+    for child in psutil.Process().children(recursive=True):
+        child.kill()
+    print("\nStopped. The notebook at work is left as it was.", file=sys.stderr, flush=True)
+    os._exit(130)
+
+
+if __name__ == "__main__":
+    # The imports below take a second or two, and Ctrl-C may come while they last.
+    signal.signal(signal.SIGINT, stop_at_once)
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+
+from tools.progress import Progress
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+SOURCES = NOTEBOOKS / "source"
+METADATA = {
+    "kernelspec": {
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+        "name": "python3",
+    },
+    "language_info": {"name": "python"},
+}
+
+
+class CellError(Exception):
+    """A cell raised an error, ran too long, or took its kernel down."""
+
+
+def read_source(source: Path) -> NotebookNode:
+    """Return the notebook that a text source describes: fixed ids and metadata, no outputs."""
+    notebook = jupytext.read(source, fmt="py:percent")
+    notebook.metadata = nbformat.from_dict(METADATA)
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for place, cell in enumerate(notebook.cells, 1):
+        cell.id = f"{source.stem.split('_')[0]}-{place:03d}"
+        tags = cell.metadata.get("tags")
+        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+    return notebook
+
+
+def execute(notebook: NotebookNode, name: str, bar: Progress) -> str:
+    """Run every cell in a fresh kernel; return what the kernel used, in words."""
+    client = NotebookClient(
+        notebook,
+        timeout=600,
+        kernel_name="python3",
+        record_timing=False,
+        resources={"metadata": {"path": str(NOTEBOOKS)}},
+    )
+    client.reset_execution_trackers()
+    client.create_kernel_manager().transport_encryption = "auto"
+    cells = len(notebook.cells)
+    bar.show(f"{name}: starting the kernel", 0, cells)
+    with client.setup_kernel():
+        for index, cell in enumerate(notebook.cells):
+            bar.show(f"{name}: cell {index + 1}", index, cells)
+            try:
+                client.execute_cell(cell, index, execution_count=client.code_cells_executed + 1)
+            except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+                message = f"{name}, cell {index + 1} of {cells} ({cell.id}) failed:\n\n{error}"
+                raise CellError(message) from error
+            if cell.cell_type == "code":
+                cell.outputs = join_streams(cell.outputs)
+                cell.metadata.pop("execution", None)
+        return usage(client)
+
+
+def join_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Join neighbouring pieces of printed text: where the kernel cuts them is chance."""
+    joined: list[NotebookNode] = []
+    for output in outputs:
+        last = joined[-1] if joined else {}
+        if output.output_type == "stream" and last.get("name") == output.name:
+            last["text"] += output.text
+        else:
+            joined.append(output)
+    return joined
+
+
+def usage(client: NotebookClient) -> str:
+    """Say how much CPU time and memory the client's kernel has used so far."""
+    pid = getattr(getattr(client.km, "provisioner", None), "pid", None)
+    process = psutil.Process(pid)
+    spent = process.cpu_times()
+    cpu = spent.user + spent.system
+    status = Path(f"/proc/{pid}/status")
+    if status.exists():
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+        peak = int(found[1]) * 1024 if found else 0
+    else:
+        memory = process.memory_info()
+        peak = getattr(memory, "peak_wset", memory.rss)  # macOS keeps no peak: what it holds now
+    return f"CPU {cpu:5.1f} s   peak memory {peak / 1e6:4.0f} MB"
+
+
+def write(notebook: NotebookNode, target: Path) -> bool:
+    """Put the notebook in place in one step; return whether it differs from what was there."""
+    nbformat.validate(notebook)
+    text = nbformat.writes(notebook).rstrip("\n") + "\n"
+    if target.exists() and target.read_bytes() == text.encode():
+        return False
+    fresh = target.with_suffix(".ipynb.tmp")
+    try:
+        fresh.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(fresh, target)
+    finally:
+        fresh.unlink(missing_ok=True)
+    return True
+
+
+def chosen(numbers: list[str]) -> list[Path]:
+    """Return the sources whose numbers are given, or all of them."""
+    everything = sorted(SOURCES.glob("??_*.py"))
+    there = {path.stem.split("_")[0]: path for path in everything}
+    unknown = [number for number in numbers if number not in there]
+    if unknown:
+        print(f"No notebook {', '.join(unknown)}. There are: {', '.join(there)}", file=sys.stderr)
+        sys.exit(2)
+    return [there[number] for number in numbers] if numbers else everything
+
+
+def main(numbers: list[str]) -> int:
+    """Build the chosen notebooks, one after the other; stop at the first that fails."""
+    for source in chosen(numbers):
+        began = time.monotonic()
+        try:
+            with Progress() as bar:
+                notebook = read_source(source)
+                used = execute(notebook, source.stem, bar)
+                changed = write(notebook, NOTEBOOKS / f"{source.stem}.ipynb")
+        except CellError as failure:
+            text = str(failure) if sys.stderr.isatty() else re.sub(r"\x1b\[[\d;]*m", "", str(failure))
+            print(f"{text}\nThe notebook is left as it was.", file=sys.stderr)
+            return 1
+        took = time.monotonic() - began
+        news = "written" if changed else "unchanged"
+        print(f"{source.stem:<28} {took:5.1f} s   {used}   {news}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
