@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils import gen_batches
 
-from helpers.metrics import energy_distance, median_gamma, mmd2
+from helpers.metrics import energy_distance, median_gamma, mmd2, positive
 from helpers.windows import as_windows
 
 
@@ -63,6 +63,8 @@ def permutation_test(
         values = _pairwise_statistics(metric, pooled, in_current)
     else:
         values = np.array([metric(pooled[~member], pooled[member]) for member in in_current.T])
+    if not np.isfinite(values).all():
+        raise ValueError("metric returned NaN or infinity, for the windows or for a resample of them")
     statistic, null = float(values[0]), values[1:]
     # Equal up to rounding counts as equal: a resample that reproduces the split must not lose by luck.
     as_large = null >= statistic - 1e-12 * abs(statistic)
@@ -110,13 +112,13 @@ def _pairwise_statistics(metric: Callable[..., float], pooled: NDArray, in_curre
     options = metric.keywords if isinstance(metric, partial) else {}
     is_mmd = _function(metric) is mmd2
     unbiased = is_mmd and options.get("unbiased", True)
-    gamma = (options.get("gamma") or median_gamma(pooled)) if is_mmd else 0.0
+    kernel_of = _gaussian(options.get("gamma"), pooled) if is_mmd else _minus_distance
     pooled = pooled - pooled.mean(axis=0)
     v = in_current.astype(np.float64)
     yy, y_any, total = np.zeros(v.shape[1]), np.zeros(v.shape[1]), 0.0
     for rows in gen_batches(len(pooled), 512):
         squared = euclidean_distances(pooled[rows], pooled, squared=True)
-        kernel = np.exp(-gamma * squared) if is_mmd else -np.sqrt(squared)
+        kernel = kernel_of(squared)
         kernel[np.arange(len(kernel)), np.arange(rows.start, rows.start + len(kernel))] = 0.0
         yy += ((kernel @ v) * v[rows]).sum(axis=0)
         y_any += kernel.sum(axis=1) @ v[rows]
@@ -129,3 +131,12 @@ def _pairwise_statistics(metric: Callable[..., float], pooled: NDArray, in_curre
         return xx / (n * (n - 1)) + yy / (m * (m - 1)) - 2 * xy / (n * m)
     diagonal = float(is_mmd)  # k(x, x) = 1, the distance of a row to itself is 0
     return (xx + n * diagonal) / n**2 + (yy + m * diagonal) / m**2 - 2 * xy / (n * m)
+
+
+def _gaussian(gamma: float | None, pooled: NDArray) -> Callable[[NDArray], NDArray]:
+    width = median_gamma(pooled) if gamma is None else positive(gamma, "gamma")
+    return lambda squared: np.exp(-width * squared)
+
+
+def _minus_distance(squared: NDArray) -> NDArray:
+    return -np.sqrt(squared)

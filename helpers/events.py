@@ -20,6 +20,7 @@ KINDS = {
     "ui": "clicks fall by a share `size`, whatever is shown",
     "staffing": "escalations rise by a share `size`, whatever is answered",
 }
+QUERY_SIDE = ("mean_shift", "spread", "new_topic", "mix", "rotation", "truncate", "null_vectors")
 SHARES = ("new_topic", "truncate", "null_vectors", "remove_docs", "ui")
 SHAPES = ("sudden", "ramp", "weekly", "recurring")
 DIRECTIONS = ("pc1", "random", "tail")
@@ -67,16 +68,16 @@ class Event:
         ]:
             if value not in known:
                 raise ValueError(f"{name}={value!r} is not known; choose one of {', '.join(map(str, known))}")
-        if not np.isfinite(self.size):
+        if not isinstance(self.size, int | float | np.number) or not np.isfinite(self.size):
             raise ValueError(f"size={self.size!r} must be a finite number")
+        if self.segment is not None and self.kind not in QUERY_SIDE:
+            raise ValueError(f"segment={self.segment!r}: a {self.kind} event hits every segment alike")
         if self.kind in SHARES and not 0 <= self.size <= 1:
             raise ValueError(
                 f"size={self.size!r} of a {self.kind} event is a share: give a number from 0 to 1"
             )
-        if self.kind == "spread" and self.size <= -1:
-            raise ValueError(
-                f"size={self.size!r} of a spread event must be above -1: noise is multiplied by 1 + size"
-            )
+        if self.kind in ("spread", "staffing") and self.size <= -1:
+            raise ValueError(f"size={self.size!r} of a {self.kind} event must be above -1")
         if self.end is not None and self.end <= self.start:
             raise ValueError(f"end={self.end} must be after start={self.start}")
 

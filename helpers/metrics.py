@@ -76,9 +76,7 @@ def mmd2(
     1.2642
     """
     x, y = _centred(*as_windows(reference, current))
-    gamma = median_gamma(x) if gamma is None else gamma
-    if not gamma > 0:
-        raise ValueError(f"gamma={gamma} must be a positive number")
+    gamma = median_gamma(x) if gamma is None else positive(gamma, "gamma")
 
     def kernel(squared: NDArray) -> NDArray:
         return np.exp(-gamma * squared)
@@ -99,9 +97,16 @@ def median_gamma(window: ArrayLike, *, n_rows: int = 1000) -> float:
     x = x[np.linspace(0, len(x) - 1, min(n_rows, len(x))).astype(int)]
     squared = euclidean_distances(x, squared=True)[np.triu_indices(len(x), k=1)]
     median = float(np.median(squared))
-    if median <= 0:
-        raise ValueError("window repeats one vector in most of its rows: give gamma yourself")
+    if median <= 1e-14 * float((x**2).sum(axis=1).mean()):  # what rounding leaves of zero
+        raise ValueError("gamma has no median heuristic where one vector fills most rows: give it yourself")
     return 1 / median
+
+
+def positive(value: float, name: str) -> float:
+    """Return `value` if it is a positive finite number, or raise a ValueError naming it."""
+    if not (np.isreal(value) and 0 < value < np.inf):
+        raise ValueError(f"{name}={value} must be a positive finite number")
+    return float(value)
 
 
 def sliced_wasserstein(
@@ -121,13 +126,17 @@ def sliced_wasserstein(
     2.0
     """
     x, y = as_windows(reference, current)
-    generator, dim = np.random.default_rng(rng), x.shape[1]
-    blocks = [
-        np.linalg.qr(generator.normal(size=(dim, min(dim, n_projections))))[0]
-        for _ in range(-(-n_projections // dim))
-    ]
-    directions = np.hstack(blocks)[:, :n_projections]
+    if not isinstance(n_projections, int | np.integer) or n_projections < 1:
+        raise ValueError(f"n_projections={n_projections!r} must be a whole number, at least 1")
+    directions = random_directions(x.shape[1], n_projections, rng=rng)
     return float(np.mean(_wasserstein_by_column(x @ directions, y @ directions)))
+
+
+def random_directions(dim: int, n: int, *, rng: int = 0) -> NDArray[np.float64]:
+    """Return n random unit vectors as the columns of (dim, n), orthogonal within blocks of `dim`."""
+    generator = np.random.default_rng(rng)
+    blocks = [np.linalg.qr(generator.normal(size=(dim, min(dim, n))))[0] for _ in range(-(-n // dim))]
+    return np.hstack(blocks)[:, :n]
 
 
 # One direction only.
@@ -137,14 +146,20 @@ def wasserstein_pc1(reference: ArrayLike, current: ArrayLike, *, pca: PCA | None
     """1-Wasserstein distance between the two windows on the first principal component of the reference.
 
     `pca` is a fitted scikit-learn PCA to freeze the component across weeks; by default it is fitted on
-    this reference. In units of the embedding. One-dimensional windows are compared as they are.
+    this reference. In units of the embedding. Windows of one column are compared as they are.
     It cannot tell you about anything that happens off that one axis.
 
     >>> wasserstein_pc1([[0.0], [1.0]], [[2.0], [3.0]])
     2.0
     """
     x, y = as_windows(reference, current)
-    pca = PCA(n_components=1).fit(x) if pca is None else pca
+    if pca is not None and pca.n_features_in_ != x.shape[1]:
+        raise ValueError(f"pca was fitted on {pca.n_features_in_} columns, the windows have {x.shape[1]}")
+    if x.shape[1] == 1:
+        return float(_wasserstein_by_column(x, y)[0])
+    if pca is None:
+        total_variance(x, "reference")
+        pca = PCA(n_components=1).fit(x)
     return float(_wasserstein_by_column(pca.transform(x)[:, :1], pca.transform(y)[:, :1])[0])
 
 
@@ -152,9 +167,10 @@ def psi(reference: ArrayLike, current: ArrayLike, *, bins: int | ArrayLike = 10)
     """Population stability index of two 1-D samples: sum (q - p) ln(q / p) over bins.
 
     p, q: shares of reference and current. `bins` is a number of quantile bins of the reference, or the
-    inner edges; the outer bins are open. An empty bin counts as half an observation. Without drift it
-    is distributed about as (1/n + 1/m) chi2 with bins - 1 degrees of freedom: any fixed threshold,
-    such as .1, is a statement about the sample size.
+    inner edges; the outer bins are open. A bin that is empty in one window counts as half an
+    observation there; one that is empty in both is left out. Without drift the index is distributed
+    about as (1/n + 1/m) chi2 with bins - 1 degrees of freedom: any fixed threshold, such as .1, is a
+    statement about the sample size.
 
     >>> psi([1, 2, 3, 4], [1, 2, 3, 4], bins=2)
     0.0
@@ -178,7 +194,7 @@ def kl_divergence(reference: ArrayLike, current: ArrayLike, *, bins: int | Array
 
 
 def js_divergence(reference: ArrayLike, current: ArrayLike, *, bins: int | ArrayLike = 30) -> float:
-    """Jensen-Shannon divergence of two binned 1-D samples, in nats: symmetric, at most ln 2.
+    """Jensen-Shannon divergence of two binned 1-D samples, in nats: at most ln 2, symmetric for given edges.
 
     The mean of the KL divergences of both windows from their average. SciPy's `jensenshannon` is its
     square root. Bins as in `psi`.
@@ -196,16 +212,15 @@ def binned_shares(
     """Share of each 1-D window in each bin; see `psi` for `bins`, and for what becomes of empty ones."""
     x, y = as_windows(reference, current, one_dimensional=True)
     if np.ndim(bins) == 0:
-        number = int(np.asarray(bins))
-        if number < 2:
-            raise ValueError(f"bins={number}: give at least two bins, or the inner edges")
-        edges = np.unique(np.quantile(x, np.arange(1, number) / number))
+        if not isinstance(bins, int | np.integer) or bins < 2:
+            raise ValueError(f"bins={bins!r}: give a number of bins, at least 2, or the inner edges")
+        edges = np.unique(np.quantile(x, np.arange(1, bins) / bins))
     else:
         edges = np.sort(np.asarray(bins, dtype=np.float64))
         if edges.ndim != 1 or len(edges) == 0 or not np.isfinite(edges).all():
             raise ValueError("bins must be a number of bins or a list of finite inner edges")
     counts = [np.bincount(np.searchsorted(edges, w[:, 0]), minlength=len(edges) + 1) for w in (x, y)]
-    smoothed = [np.maximum(count, 0.5) for count in counts]
+    smoothed = [np.maximum(count, 0.5)[counts[0] + counts[1] > 0] for count in counts]
     return smoothed[0] / smoothed[0].sum(), smoothed[1] / smoothed[1].sum()
 
 
@@ -221,11 +236,15 @@ def spread_ratio(reference: ArrayLike, current: ArrayLike) -> float:
     1.3863
     """
     x, y = as_windows(reference, current)
-    if x.var(axis=0).sum() == 0 or y.var(axis=0).sum() == 0:
-        raise ValueError(
-            "reference or current repeats one vector in all of its rows: there is no spread to compare"
-        )
-    return float(np.log(y.var(axis=0, ddof=1).sum() / x.var(axis=0, ddof=1).sum()))
+    return float(np.log(total_variance(y, "current") / total_variance(x, "reference")))
+
+
+def total_variance(window: NDArray, name: str) -> float:
+    """Trace of the covariance of (n, d); raise a ValueError naming the window where it is zero."""
+    variance = float(window.var(axis=0, ddof=1).sum())
+    if variance <= 1e-20 * float((window**2).mean()):  # what rounding leaves of a constant
+        raise ValueError(f"{name} repeats one vector in all of its rows: it has no spread")
+    return variance
 
 
 def cluster_chi2(
@@ -273,27 +292,30 @@ def novelty_share(reference: ArrayLike, current: ArrayLike, *, quantile: float =
 
 
 def nearest_distance(rows: ArrayLike, known: ArrayLike) -> NDArray[np.float64]:
-    """Euclidean distance of each row (n, d) to its nearest known row (m, d): n numbers.
+    """Euclidean distance of each row (n, d) to its nearest known row (m, d): n numbers, n and m >= 1.
 
     >>> nearest_distance([[0.0], [5.0]], [[1.0], [2.0]])
     array([1., 3.])
     """
+    rows, known = as_window(rows, "rows", least=1), as_window(known, "known", least=1)
+    if rows.shape[1] != known.shape[1]:
+        raise ValueError(f"rows has {rows.shape[1]} columns and known {known.shape[1]}: use one model")
     return pairwise_distances_argmin_min(rows, known)[1]
 
 
 def duplicate_share(reference: ArrayLike, current: ArrayLike, *, decimals: int = 5) -> float:
     """How much larger a share of its window the most repeated vector takes in current than in reference.
 
-    Rows count as equal when they agree after rounding to `decimals`. Finds null vectors, caches and
-    robots; 0 where the favourite query is as popular as ever.
+    Rows count as equal when they agree after rounding to `decimals`; a vector that occurs once is no
+    copy. Finds null vectors, caches and robots; 0 where the favourite query is as popular as ever.
 
     >>> duplicate_share([[0.0], [1.0], [2.0], [3.0]], [[7.0], [7.0], [7.0], [1.0]])
-    0.5
+    0.75
     """
     shares = []
     for window in as_windows(reference, current):
         counts = np.unique(window.round(decimals), axis=0, return_counts=True)[1]
-        shares.append(counts.max() / len(window))
+        shares.append(counts.max() / len(window) if counts.max() > 1 else 0.0)
     return float(shares[1] - shares[0])
 
 
@@ -316,8 +338,8 @@ def classifier_auc(
     """
     x, y = as_windows(reference, current)
     rows, side = np.vstack([x, y]), np.repeat([0, 1], [len(x), len(y)])
-    if min(len(x), len(y)) < n_folds:
-        raise ValueError(f"n_folds={n_folds} needs at least as many rows in reference and in current")
+    if not 2 <= n_folds <= min(len(x), len(y)):
+        raise ValueError(f"n_folds={n_folds} must be at least 2, and at most the rows of the smaller window")
     labels = None
     folds: StratifiedKFold = StratifiedKFold(n_folds, shuffle=True, random_state=rng)
     if groups is not None:
@@ -326,9 +348,13 @@ def classifier_auc(
             raise ValueError(
                 f"groups has {len(labels)} labels for {len(rows)} rows: give one a row, reference first"
             )
+        if len(np.unique(labels)) < n_folds:
+            raise ValueError(f"groups has fewer groups than n_folds={n_folds}: use fewer folds")
         folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=rng)
     areas = []
     for train, test in folds.split(rows, side, labels):
+        if len(np.unique(side[train])) < 2 or len(np.unique(side[test])) < 2:
+            raise ValueError(f"groups leaves a fold without rows of both windows: lower n_folds={n_folds}")
         model = domain_classifier(rows[train], side[train])
         areas.append(roc_auc_score(side[test], model.decision_function(rows[test])))
     return float(np.mean(areas))
@@ -336,9 +362,12 @@ def classifier_auc(
 
 def domain_classifier(rows: NDArray, side: NDArray) -> Pipeline:
     """Fit the classifier of `classifier_auc`: rows (n, d), side 0 (reference) or 1 (current)."""
+    total_variance(rows, "rows")
     # Newton steps end at machine precision, so that every machine finds the same coefficients.
     logistic = LogisticRegression(C=0.01, class_weight="balanced", solver="newton-cholesky", tol=1e-8)
-    return make_pipeline(PCA(whiten=True), logistic).fit(rows, side)
+    # The last billionth of the variance is rounding, which whitening would blow up.
+    whitening = PCA(n_components=1 - 1e-9, svd_solver="full", whiten=True)
+    return make_pipeline(whitening, logistic).fit(rows, side)
 
 
 # Queries against the index: the question that the queries alone cannot answer.
@@ -392,8 +421,8 @@ def _mean_pair(x: NDArray, y: NDArray, of_squared_distance: Callable[[NDArray], 
 
 def _wasserstein_by_column(x: NDArray, y: NDArray) -> NDArray:
     """Exact 1-Wasserstein distance of each column: the area between the two distribution functions."""
-    pooled = np.concatenate([x, y])
-    order = pooled.argsort(axis=0)
+    pooled = np.ascontiguousarray(np.concatenate([x, y]).T)  # sorting along rows is faster
+    order = pooled.argsort(axis=1)
     step = np.where(order < len(x), 1 / len(x), -1 / len(y))
-    between = np.abs(step.cumsum(axis=0)[:-1])
-    return (between * np.diff(np.take_along_axis(pooled, order, axis=0), axis=0)).sum(axis=0)
+    between = np.abs(step.cumsum(axis=1)[:, :-1])
+    return (between * np.diff(np.take_along_axis(pooled, order, axis=1), axis=1)).sum(axis=1)

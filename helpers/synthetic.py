@@ -115,6 +115,21 @@ class Product:
         session_length: float = 3.0,
         loyalty: float = 0.6,
     ) -> None:
+        for name, value, least in [
+            ("dim", dim, 2),
+            ("n_topics", n_topics, 1),
+            ("docs_per_topic", docs_per_topic, 1),
+            ("n_users", n_users, 1),
+            ("queries_per_day", queries_per_day, 10),
+            ("top_k", top_k, 1),
+            ("session_length", session_length, 1),
+            ("wander", wander, 0),
+            ("loyalty", loyalty, 0),
+        ]:
+            if not value >= least:
+                raise ValueError(f"{name}={value} must be at least {least}")
+        if loyalty > 1:
+            raise ValueError(f"loyalty={loyalty} is a chance: at most 1")
         self.seed, self.dim, self.n_topics, self.docs_per_topic = (
             seed,
             dim,
@@ -169,13 +184,9 @@ class Product:
 
         Raises ValueError for a range of days or an event that this product cannot have.
         """
-        events = tuple(events)
         if days < 1 or start < EARLIEST_DAY:
             raise ValueError(f"days={days}, start={start}: run at least one day, from day {EARLIEST_DAY} on")
-        for event in events:
-            known = LATENT_TOPICS if event.kind == "new_topic" else self.n_topics
-            if not 0 <= event.topic < known:
-                raise ValueError(f"topic={event.topic} of a {event.kind} event must be from 0 to {known - 1}")
+        events = self._checked(events)
         wander = self._wander_path(start + days)
         logs = [self._day(day, wander[day], events) for day in range(start, start + days)]
         columns = {name: np.concatenate([log[name] for log in logs]) for name in logs[0]}
@@ -185,7 +196,7 @@ class Product:
 
     def index(self, day: int, events: Sequence[Event] = ()) -> Index:
         """Return the index as it is live on `day`."""
-        live = self.document_topic < self.n_topics
+        events, live = self._checked(events), self.document_topic < self.n_topics
         rotation = np.eye(self.dim)
         for event, level in active_events(events, day):
             if event.kind == "new_topic" and event.index_follows:
@@ -195,6 +206,8 @@ class Product:
                 live = live & ~((self.document_topic == event.topic) & (removal_order < level))
             if event.kind == "rotation" and event.index_follows:
                 rotation = self._rotation(level) @ rotation
+        if not live.any():
+            raise ValueError("events remove every document: nothing can be searched")
         return Index(unit(self._documents[live] @ rotation.T), np.flatnonzero(live))
 
     def probe_success(self, day: int, events: Sequence[Event] = (), n_probes: int = 300) -> float:
@@ -202,6 +215,7 @@ class Product:
 
         The texts never change, so on days without an event the rate is the same to the last bit.
         """
+        events = self._checked(events)
         rng = np.random.default_rng([self.seed, 5])
         share = np.tile(self._popularity, self.n_topics) / self.n_topics
         wanted = rng.choice(len(share), n_probes, p=share)
@@ -211,6 +225,15 @@ class Product:
                 texts = texts @ self._rotation(level).T
         answers = self._retrieve(unit(texts), wanted, self.index(day, events))
         return float(np.mean((answers.rank <= self.top_k) & (answers.best_similarity >= self.threshold)))
+
+    def _checked(self, events: Iterable[Event]) -> tuple[Event, ...]:
+        if isinstance(events, Event):
+            raise ValueError("events must be a list of events: write [event]")
+        for event in (events := tuple(events)):
+            known = LATENT_TOPICS if event.kind == "new_topic" else self.n_topics
+            if not 0 <= event.topic < known:
+                raise ValueError(f"topic={event.topic} of a {event.kind} event must be from 0 to {known - 1}")
+        return events
 
     def _noise(self, rng: np.random.Generator, n: int) -> NDArray:
         return (rng.normal(size=(n, self.dim)) * self._scale) @ self._axes.T

@@ -4,9 +4,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def as_window(window: ArrayLike, name: str, *, one_dimensional: bool = False) -> NDArray[np.float64]:
-    """Return the window as a finite (n, d) float64 array with n >= 2, or raise a ValueError naming it."""
-    array = np.asarray(window)
+def as_window(
+    window: ArrayLike, name: str, *, one_dimensional: bool = False, least: int = 2
+) -> NDArray[np.float64]:
+    """Return the window as a finite (n, d) float64 array, n >= `least`, or raise a ValueError naming it."""
+    try:
+        array = np.asarray(window)
+    except ValueError as error:
+        raise ValueError(f"{name} is no table: give numbers, all rows of the same length") from error
     if array.dtype == object or not (np.issubdtype(array.dtype, np.number) or array.dtype == bool):
         raise ValueError(f"{name} has dtype {array.dtype}: give numbers, all rows of the same length")
     if np.iscomplexobj(array):
@@ -16,8 +21,8 @@ def as_window(window: ArrayLike, name: str, *, one_dimensional: bool = False) ->
     if array.ndim != 2 or array.shape[1] == 0 or (one_dimensional and array.shape[1] != 1):
         wanted = "(n,) or (n, 1)" if one_dimensional else "(n, d)"
         raise ValueError(f"{name} has shape {array.shape}: give an array of shape {wanted}")
-    if len(array) < 2:
-        raise ValueError(f"{name} has {len(array)} row(s): give at least two")
+    if len(array) < least:
+        raise ValueError(f"{name} has {len(array)} row(s): give at least {least}")
     array = array.astype(np.float64)
     bad = int((~np.isfinite(array)).any(axis=1).sum())
     if bad:
