@@ -267,7 +267,7 @@ def report(args: list[str]) -> int:
     """Compare two files of your own embeddings and write an HTML report."""
     # Your current directory is kept, for your relative paths; -P keeps its modules out.
     here = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return call([PY, "-P", "-m", "helpers.report", *args], {"PYTHONPATH": here}, cwd=None)
+    return call([PY, "-P", "-m", "report", *args], {"PYTHONPATH": here}, cwd=None)
 
 
 def lock(args: list[str]) -> int:
@@ -308,7 +308,7 @@ JOBS = {
     "report": report,
     "lock": lock,
 }
-PASSED_ON = {"test": "pytest", "figures": "tools/figures.py", "report": "helpers.report"}
+PASSED_ON = {"test": "pytest", "figures": "tools/figures.py", "report": "report"}
 
 
 def parser_of(job: str) -> argparse.ArgumentParser:

@@ -1,0 +1,1 @@
+"""The report on your own embeddings: read two files, score them, write one page."""
