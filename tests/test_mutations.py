@@ -74,7 +74,7 @@ def a_helper_constant(project):
 
 
 def a_line_colour(project):
-    plots = project / "helpers" / "plots.py"
+    plots = project / "helpers" / "plots" / "base.py"
     replace_once(plots, r"^ +\"current\": \"(#[0-9A-Fa-f]{6})\"", lambda colour: "#AA4499")
 
 

@@ -1,0 +1,262 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Break a product
+#
+# At the end you will have run a small search product, broken it in three ways, and measured to the last query what each break cost.
+#
+# **Launch:** run `python3 playbook.py` in the project's folder. It opens this notebook in JupyterLab on your machine.
+#
+# | To read | To practise | To run | Memory |
+# |---|---|---|---|
+# | 12 minutes | 5 minutes | under a minute | under 700 MB |
+#
+# ## What you will be able to do
+#
+# - You can run the product this series uses and read the log it writes.
+# - You can break it on purpose, in its queries, its embedder or its index.
+# - You can measure what a break cost exactly, with a counterfactual.
+# - You can draw the three first pictures of drift and say what to look for in them.
+#
+# ## What you need
+#
+# Some NumPy and pandas. Nothing about drift.
+
+# %% tags=["setup"]
+# The helpers live one folder up.
+import sys
+
+sys.path.insert(0, "..")
+
+# %%
+import numpy as np
+import pandas as pd
+from sklearn.decomposition import PCA
+
+from helpers import plots
+from helpers.synthetic import Event, Product
+
+# %% [markdown]
+# ## 1. What does the product do?
+#
+# People type queries. An **embedder** turns each query into a vector. An **index** holds the vectors of all documents and returns the three closest. If even the best one is too far away, the product says "no answer".
+#
+# Everything here is synthetic: the texts are points in a latent space, the users and documents are random numbers. What is *not* made up is the search. Every query is about one document, and it succeeds only if that document really is among the three that the index returns. No formula in the product turns "drift" into "harm". If drift hurts, it hurts because retrieval failed.
+#
+# Run the product for a week. `run` returns a `Log`: one embedding and one row of outcomes for each query.
+
+# %%
+product = Product(seed=0)
+log = product.run(days=7)
+print("embeddings:", log.embeddings.shape)
+log.outcomes[["day", "segment", "best_similarity", "no_answer", "click", "success"]].head(4).round(3)
+
+# %% [markdown]
+# Four of the columns are what a team looks at on Monday morning:
+#
+# | outcome | meaning | who knows it |
+# |---|---|---|
+# | `success` | the right document was shown | an auditor, later, for a sample |
+# | `no_answer` | nothing was close enough | you, at once |
+# | `click` | somebody clicked | you, at once |
+# | `escalation` | somebody opened a ticket | the support desk, days later |
+#
+# **Predict.** Out of 100 queries on a quiet week, how many succeed? How many get a click?
+
+# %%
+OUTCOMES = ["success", "no_answer", "click", "escalation"]
+quiet_week = log.outcomes[OUTCOMES].mean()
+print(quiet_week.map("{:.3f}".format).to_string())
+
+# %% [markdown]
+# Nearly all queries find their document, and still only six in ten are clicked. A click is a noisy echo of success: people click on wrong results, and skip right ones. Keep that in mind when a dashboard shows you clicks alone.
+
+# %% [markdown]
+# ## 2. Which break hurts most?
+#
+# Three things go wrong in products like this one. Each is an `Event` that edits a *cause*:
+#
+# - **stale upgrade**: the team ships a better embedder for the queries and forgets to rebuild the index,
+# - **new topic**: a launch brings questions about something the index has no documents on (8 % of the traffic),
+# - **lost documents**: a clean-up job deletes 60 % of the documents of one topic.
+#
+# **Predict.** Rank the three by how much success they cost. Write your ranking down before you run the cell.
+
+# %%
+breaks = {
+    "nothing": [],
+    "stale upgrade": [Event("rotation", start=28, size=0.5)],
+    "new topic": [Event("new_topic", start=28, size=0.08)],
+    "lost documents": [Event("remove_docs", start=28, size=0.6, topic=3)],
+}
+logs = {name: product.run(days=28, start=28, events=events) for name, events in breaks.items()}
+rates = pd.DataFrame({name: log.outcomes[OUTCOMES].mean() for name, log in logs.items()}).T
+rates.map("{:.3f}".format)
+
+# %%
+ax = plots.canvas()[0, 0]
+plots.bars(
+    ax,
+    100 * rates["success"],
+    title="The stale upgrade costs most",
+    xlabel="success (% of queries)",
+)
+plots.show(ax)
+
+# %% [markdown]
+# The stale upgrade hits every query a little: queries and documents no longer speak the same language. The other two hit a minority hard: nobody who asks about the new topic can be served. The averages hide that difference. Notebook 03 takes them apart.
+
+# %% [markdown]
+# ## 3. What would have happened otherwise?
+#
+# On a real product you compare the weeks after a release with the weeks before it, and hope that nothing else changed. Here you can do better. All random numbers of a day are drawn *before* any event is looked at: who comes, what they ask, whether they are in the mood to click. Two runs with one seed are the same world twice, once with the event and once without. The difference is the **effect of the event**, query by query.
+#
+# **Predict.** In the four weeks *before* the upgrade, how far apart are the two runs?
+
+# %%
+upgrade = [Event("rotation", start=28, size=0.5)]
+with_event = product.run(days=56, events=upgrade)
+without = product.run(days=56)
+success = pd.DataFrame(
+    {
+        "with": with_event.outcomes.groupby("day")["success"].mean(),
+        "without": without.outcomes.groupby("day")["success"].mean(),
+    }
+)
+effect = success["with"] - success["without"]
+print(f"largest daily difference before day 28: {effect[:27].abs().max():.3f}")
+print(f"mean difference from day 28 on:         {effect[28:].mean():+.3f}")
+print(f"day-to-day sd without any event:         {success['without'].std():.3f}")
+
+# %%
+ax = plots.canvas(width=8)[0, 0]
+axis = {"ylabel": "success (%)", "xlabel": "day"}
+plots.timeline(ax, 100 * success["without"], label="without it", title="", colour="reference", **axis)
+title = "Same seed, same people: the gap is the effect"
+shaded = {"stale upgrade": (28, 55)}
+plots.timeline(ax, 100 * success["with"], label="with the upgrade", title=title, events=shaded, **axis)
+plots.show(ax)
+
+# %% [markdown]
+# Before day 28 the two lines are one line, to the last query. After it, the vertical distance is what the upgrade did. This is the **counterfactual**, and it is the answer key of the whole series: whenever a method claims "this drift cost us two points", you can check.
+#
+# The lines also show why you need one. Without any event, success still moves by a point from day to day: that is the standard deviation (sd) in the last line. Weekends differ from weekdays, and the topics wander by themselves. Your own product does all of this, and has no answer key.
+
+# %% [markdown]
+# ## 4. What does drift look like?
+#
+# Most teams meet drift as three pictures. Take the embeddings of week 0 and of week 4. Find the two directions in which week 0 varies most, its **principal components** (PCA), and look at both weeks in that plane. Then compare the histograms along the first component, PC1.
+#
+# The plane is fitted on week 0 and then **frozen**: week 4 is drawn in week 0's coordinates. Notebook 01 shows what goes wrong otherwise.
+#
+# For this picture, week 4 gets three changes at once, strong enough to see: the queries move along PC1, they get more varied, and a new topic arrives.
+
+# %%
+changes = [
+    Event("mean_shift", start=28, size=0.25, direction="pc1"),
+    Event("spread", start=28, size=0.25),
+    Event("new_topic", start=28, size=0.12, topic=1),
+]
+drifted = product.run(days=35, events=changes)
+# Logs keep float32. Compute in float64, so that every machine draws the same picture.
+week0, week4 = (drifted.week(number).embeddings.astype(float) for number in (0, 4))
+pca = PCA(n_components=2).fit(week0)
+plane0, plane4 = pca.transform(week0), pca.transform(week4)
+print(f"PC1 and PC2 hold {pca.explained_variance_ratio_.sum():.0%} of the variance of week 0")
+
+# %%
+ax = plots.canvas(height=4.6)[0, 0]
+plots.scatter(
+    ax,
+    plane0,
+    plane4,
+    labels=("week 0", "week 4"),
+    title="Week 4 has moved, in the plane of week 0",
+)
+plots.show(ax)
+
+# %% [markdown]
+# **Predict.** Look at the horizontal axis only. Has the centre of week 4 moved? Has it become wider? Is there a bump where there was none?
+
+# %%
+edges = np.linspace(
+    min(plane0[:, 0].min(), plane4[:, 0].min()), max(plane0[:, 0].max(), plane4[:, 0].max()), 41
+)
+axes = plots.canvas(1, 2, width=9, sharex=True, sharey=True)
+plots.histogram(axes[0, 0], plane0[:, 0], edges=edges, label="week 0", title="Week 0 on PC1")
+plots.histogram(axes[0, 1], plane4[:, 0], edges=edges, label="week 4", side="current", title="Week 4 on PC1")
+plots.show(axes)
+
+# %% [markdown]
+# What to look for, in all three pictures:
+#
+# | sign | in the scatter | in the histogram | what it often is |
+# |---|---|---|---|
+# | **mean shift** | the whole cloud slides | the dashed line moves | a new client, a new language, a new embedder |
+# | **spread change** | the cloud grows or shrinks | wider or narrower | noisier input, truncated input, a robot |
+# | **new cluster** | an island where there was none | a bump, or nothing at all | a launch, an attack, a new kind of user |
+
+# %%
+centre = plane4[:, 0].mean() - plane0[:, 0].mean()
+spread = plane4[:, 0].std() / plane0[:, 0].std()
+newcomers = (drifted.week(4).outcomes["topic"] >= 12).mean()
+print(
+    f"mean shift on PC1: {centre:+.3f}   spread on PC1: x{spread:.2f}   share of the new topic: {newcomers:.2f}"
+)
+
+# %% [markdown]
+# Read the numbers against the pictures. The shift shows. The rest does not: one query in seven is about a topic that week 0 never had, and there is no island to point at. Queries have become noisier by a quarter, and on PC1 the week looks *narrower*, because the newcomers sit in the middle of that axis and the noise went into the other 62 directions. Two dimensions out of 64 can hide a lot.
+
+# %% [markdown]
+# ## When this misleads you
+#
+# Pictures of the queries show how the queries changed. They cannot show whether the index still answers them. Here are two upgrades. In one, the index was left behind. In the other it was rebuilt the same night.
+
+# %%
+stale = product.run(days=7, start=28, events=[Event("rotation", start=28, size=0.5)])
+rebuilt = product.run(days=7, start=28, events=[Event("rotation", start=28, size=0.5, index_follows=True)])
+quiet = product.run(days=7, start=28)
+print("query embeddings equal, bit for bit:", bool((stale.embeddings == rebuilt.embeddings).all()))
+for name, week in {"stale": stale, "rebuilt": rebuilt, "no upgrade": quiet}.items():
+    print(f"{name:>10}: success {week.outcomes['success'].mean():.3f}")
+
+# %% [markdown]
+# The queries are equal to the last bit. So is every picture of them, and every score that anybody can ever compute from them. One product lost 15 points of success, the other lost nothing.
+#
+# This is not a weakness of PCA. **No function of the query embeddings can tell these two apart.** Whether drift hurts depends on the index, and you have to look there. The rest of the series is built on this one fact.
+
+# %% [markdown]
+# ## In production
+#
+# - Log the embedding, the best similarity and the outcome of each query *together*. Joining them later is where most projects stop.
+# - Keep a window of ordinary weeks aside, unchanged, as your reference. You will compare with it for months.
+# - Write down every release, re-index and launch with its time. These are the events you will search for.
+# - You have no counterfactual. A staged roll-out, where half of the traffic keeps the old version, is the nearest thing to one.
+#
+# **Practise.** Change one thing at a time and predict the success rate first.
+#
+# 1. Make the new topic arrive slowly: `shape="ramp"`. On which day could you have noticed?
+# 2. Give the new topic its documents: `index_follows=True`. Which of the four outcomes move?
+# 3. Break only one client: `Event("spread", start=28, size=0.35, segment="partner")`. How much of it do you see in the average of all segments?
+# 4. Open `helpers/synthetic.py` and read `_day`. Find the line that decides about success.
+
+# %% [markdown]
+# ## Recap
+#
+# - You ran the product: `Product(seed).run(days, events)` returns a `Log` with `embeddings` and `outcomes`.
+# - You broke it with an `Event`, which edits a cause, never an outcome.
+# - You measured the effect as the difference of two runs with one seed; before the event that difference is zero.
+# - You drew week 0 against week 4 in a frozen plane, and looked for a mean shift, a spread change and a new cluster. The picture could not tell a harmless upgrade from a ruinous one.
+
+# %% [markdown]
+# Back to the [map of the series](../README.md) · Next: [01 Visualize drift](01_visualize_drift.ipynb)
