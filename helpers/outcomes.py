@@ -60,7 +60,10 @@ def weekday_adjust(series: pd.Series, quiet: ArrayLike) -> pd.Series:
     quiet, weekend = np.asarray(quiet), np.asarray(series.index) % 7 >= 5
     out = series.astype(float).copy()
     for kind in (False, True):
-        out[weekend == kind] -= series[quiet & (weekend == kind)].mean()
+        usual = series[quiet & (weekend == kind)]
+        if (weekend == kind).any() and len(usual) == 0:
+            raise ValueError(f"quiet has no {'weekend day' if kind else 'weekday'}: give a longer history")
+        out[weekend == kind] -= usual.mean()
     return out
 
 
@@ -98,8 +101,9 @@ def event_study(
         raise ValueError(
             f"quiet has shape {quiet.shape}: give one boolean for each of the {len(series)} days"
         )
-    if series.isna().any():
-        raise ValueError(f"series has {series.isna().sum()} missing value(s): fill or drop those days first")
+    bad = int((~np.isfinite(series.astype(float))).sum())
+    if bad:
+        raise ValueError(f"series has {bad} missing or infinite value(s): fill or drop those days first")
     if after < 1 or before < 1:
         raise ValueError(f"after={after} and before={before} must be at least one day")
     days, values = np.asarray(series.index), weekday_adjust(series, quiet).to_numpy()
@@ -237,6 +241,8 @@ def decompose(
         for column, values in (("bucket", bucket), ("outcome", outcome)):
             if pd.isna(values).any():
                 raise ValueError(f"{column}_{name} has missing values: drop those queries first")
+        if np.isinf(outcome).any():
+            raise ValueError(f"outcome_{name} has infinite values: drop those queries first")
         sides.append(pd.Series(outcome).groupby(bucket).agg(["size", "mean"]))
     before, after = sides
     buckets = before.index.union(after.index)

@@ -216,6 +216,8 @@ class Product:
         The texts never change, so on days without an event the rate is the same to the last bit.
         """
         events = self._checked(events)
+        if n_probes < 1:
+            raise ValueError(f"n_probes={n_probes} must be at least 1")
         rng = np.random.default_rng([self.seed, 5])
         share = np.tile(self._popularity, self.n_topics) / self.n_topics
         wanted = rng.choice(len(share), n_probes, p=share)

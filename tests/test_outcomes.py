@@ -227,7 +227,7 @@ def test_pvalues_of_quiet_series_are_uniform():
     "call, message",
     [
         (lambda s, q: event_study(s, 3, q), "onset=3"),
-        (lambda s, q: event_study(s, 100, ~q), "onset=100"),
+        (lambda s, q: event_study(s, 100, ~q), "quiet has no weekday"),
         (lambda s, q: event_study(s, 999, q), "onset=999: needs 21 quiet days before it, within the series"),
         (lambda s, q: event_study(s, 150, q), "onset=150: needs 21 quiet days before it, within the series"),
         (lambda s, q: event_study(s, -5, q), "onset=-5: needs 21 quiet days before it, within the series"),
@@ -235,7 +235,10 @@ def test_pvalues_of_quiet_series_are_uniform():
         (lambda s, q: event_study(s[:0], 0, q[:0]), "onset=0: needs 21 quiet days before it"),
         (lambda s, q: event_study(s, 100, q, after=0), "after=0 and before=21 must be at least one day"),
         (lambda s, q: event_study(s, 100, q, before=0), "after=10 and before=0 must be at least one day"),
-        (lambda s, q: event_study(s.where(s.index != 5), 100, q), "series has 1 missing value(s)"),
+        (
+            lambda s, q: event_study(s.where(s.index != 5), 100, q),
+            "series has 1 missing or infinite value(s)",
+        ),
         (lambda s, q: event_study(s, 100, q[:9]), "quiet has shape (9,)"),
         (
             lambda s, q: event_study(s, 40, (np.arange(150) < 25) | (np.arange(150) % 3 == 0)),
@@ -598,3 +601,17 @@ def test_windows_that_cannot_be_bucketed_are_refused_by_name():
         Buckets.fit(np.full((50, 2), np.nan))
     with pytest.raises(ValueError, match=r"^embeddings has shape \(64,\)"):
         buckets().assign(simulated().embeddings[0])
+
+
+def test_a_history_without_a_quiet_weekend_is_refused_by_name():
+    series = pd.Series(np.arange(70.0))
+    with pytest.raises(ValueError, match="quiet has no weekend day"):
+        event_study(series, 60, series.index % 7 < 5)
+
+
+def test_infinite_outcomes_are_refused_by_name():
+    quiet = np.ones(70, bool)
+    with pytest.raises(ValueError, match="series has 1 missing or infinite"):
+        event_study(pd.Series(np.arange(70.0)).replace(3.0, np.inf), 60, quiet)
+    with pytest.raises(ValueError, match="outcome_after has infinite"):
+        decompose([0, 1], [0, 1], [0, 1], [0, np.inf])
