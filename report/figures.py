@@ -43,7 +43,8 @@ def null_strips(ax: Axes, scores: list[Score], *, title: str) -> Axes:
         marker = "^" if beyond else "o"
         ax.scatter([shown], [place], s=62, color=colour, marker=marker, zorder=3)
         if abs(z) > CLIP:
-            ax.text(shown - 0.4, place, f"{z:.0f} →", va="center", ha="right", color=colour)
+            number, side = (f"{z:.0f} →", "right") if z > 0 else (f"← {z:.0f}", "left")
+            ax.text(shown - np.sign(z) * 0.4, place, number, va="center", ha=side, color=colour)
         state = "beyond chance" if beyond else "within chance"
         words.append(f"{score.label} {z:.1f} (95 % point {limit:.1f}, {state})")
     ax.set_yticks(range(len(scores)), [score.label for score in scores])
@@ -75,10 +76,11 @@ def drift_and_harm(ax: Axes, table: pd.DataFrame, *, title: str, ylabel: str) ->
 
 def small_images(axes: NDArray, images: NDArray, names: Sequence[str], *, title: str) -> NDArray:
     """Grey images (k, height, width), one a panel, each under its name."""
-    for ax, image, name in zip(axes.ravel(), images, names, strict=False):
+    for ax, image, name in zip(axes.ravel(), images, names, strict=True):
         ax.imshow(image, cmap="gray_r", vmin=0, vmax=1)
         ax.set(xticks=[], yticks=[])
-        ax.set_title(name, fontsize=9, loc="center", weight="normal")
+        style = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "center", "fontsize": 9}
+        ax.annotate(name, (0.5, 1), (0, 6), **style)  # not a title: the description has all names
         ax.spines[:].set_visible(False)
     axes.flat[0].figure.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=11)
     describe(axes.flat[0], f"{len(names)} small grey images: {', '.join(names)}.")

@@ -207,6 +207,26 @@ def verdict(findings: Findings) -> tuple[str, list[str]]:
     return headline, sentences
 
 
+def advice(findings: Findings) -> str:
+    """Return what to do next, in one sentence, with the rows to read first where a score found some."""
+    beyond = {score.name for score in findings.scores if score.adjusted <= LEVEL}
+    change = most_moved(findings.changes)
+    if not beyond and change is None:
+        return "Nothing to do, as far as these files tell."
+    if not beyond:
+        return "Look behind the queries first: index, documents, labels, page."
+    rows = findings.typical if "classifier_auc" in beyond else findings.novel.index
+    if not beyond & {"classifier_auc", "novelty_share"}:
+        read = "Look up the clusters under “What moved”"
+    else:
+        read = f"Read rows {listed([str(row) for row in rows[:5]])} of the current file"
+    if change is not None:
+        return f"{read}, then ask what else happened when {change.outcome} moved."
+    if findings.changes:
+        return f"{read}, and note the change. No outcome asks you to hurry."
+    return f"{read}, then join outcomes to both files, to see whether it hurt."
+
+
 def _went(change: Change) -> str:
     by = f"by {change.words(abs(change.size), sign=True).lstrip('+')}"
     return f"{'rose' if change.size > 0 else 'fell'} {by}"

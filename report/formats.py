@@ -30,7 +30,8 @@ def check_file(path: Path, formats: Sequence[str]) -> str:
         raise TableError(f"{path}: is a folder; name a file")
     if suffix not in formats:
         known = ", ".join(formats)
-        raise TableError(f"{path}: unknown format '{suffix}'; save it as one of {known}")
+        wrong = f"unknown format '{suffix}'" if suffix else "its name has no ending to tell the format"
+        raise TableError(f"{path}: {wrong}; save it as one of {known}")
     try:
         with path.open("rb") as file:
             empty = not file.read(1)
@@ -45,6 +46,12 @@ def read_numpy(path: Path, suffix: str) -> NDArray:
     """Read the array of a `.npy`, or of a `.npz` its one array or the one named `embeddings`."""
     try:
         if suffix == ".npz":
+            with path.open("rb") as file:
+                if file.read(2) != b"PK":
+                    raise TableError(
+                        f"{path}: is not an archive written by numpy.savez (pickles are never opened); "
+                        "write it again with numpy.savez(file, embeddings=array)"
+                    )
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 names = list(archive.files)
                 if len(names) != 1 and KEY not in names:

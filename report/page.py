@@ -21,7 +21,7 @@ from helpers import plots
 from helpers.log import Log
 from report import figures
 from report.digits import STORIES, digits_case
-from report.findings import Findings, examine, most_moved, strongest, verdict
+from report.findings import Findings, advice, examine, most_moved, strongest, verdict
 from report.formats import TableError
 from report.panel import ABOUT, FEWEST_SESSIONS, MOST_ROWS, sessions_of, spread_rows
 from report.tables import read_windows
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\nStopped. No report was written.", file=sys.stderr)
         return 130
     headline, sentences = verdict(findings)
-    print("\n".join([headline, *sentences, f"Report: {out}"]))
+    print("\n".join([headline, *sentences, f"Next: {advice(findings)}", f"Report: {out}"]))
     return 0
 
 
@@ -83,6 +83,7 @@ def render(
     return page.get_template("page.html").render(
         headline=headline,
         sentences=sentences,
+        advice=advice(findings),
         names=names,
         notes=notes,
         findings=findings,
@@ -129,7 +130,7 @@ def _pictures(reference: Log, current: Log, findings: Findings) -> dict[str, tup
         ax,
         x,
         y,
-        title="Both windows in the reference's own plane",
+        title=f"The reference's own plane holds {share[:2].sum():.1%} of its variance",
         axes_names=(f"PC1 ({share[0]:.1%} of variance)", f"PC2 ({share[1]:.1%})"),
         n_points=shown,
     )
@@ -138,7 +139,9 @@ def _pictures(reference: Log, current: Log, findings: Findings) -> dict[str, tup
     pooled = np.concatenate([x[:, 0], y[:, 0]])
     edges = np.linspace(pooled.min(), pooled.max(), 31)
     for ax, side, values in zip(pair[0], ("reference", "current"), (x, y), strict=True):
-        plots.histogram(ax, values[:, 0], title=side, edges=edges, side=side)
+        plots.histogram(
+            ax, values[:, 0], title=f"{side}: mean {values[:, 0].mean():.3g}", edges=edges, side=side
+        )
         ax.set_ylabel("rows" if side == "reference" else "")
     pictures["pc1"] = figures.as_png(pair[0, 0])
     ax = plots.canvas(width=7.2, height=4.2)[0, 0]
@@ -155,7 +158,9 @@ def _pictures(reference: Log, current: Log, findings: Findings) -> dict[str, tup
 def _parts_picture(parts: pd.DataFrame, is_rate: bool) -> tuple[str, str]:
     parts = parts[["mix", "rate"]] * (100 if is_rate else 1)
     both = (parts["mix"] + parts["rate"]).abs()
-    parts = parts.loc[both.sort_values(ascending=False, kind="stable").index][:8]
+    parts = parts.loc[both.sort_values(ascending=False, kind="stable").index]
+    if len(parts) > 8:  # so that the bars still add up
+        parts = pd.concat([parts[:7], parts[7:].sum().rename("all others").to_frame().T])
     ax = plots.canvas(width=7.2, height=1.2 + 0.38 * len(parts))[0, 0]
     unit = "points" if is_rate else "units of the outcome"
     title = f"{parts.index[0]} carries the largest part of the change"

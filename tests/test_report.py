@@ -173,17 +173,28 @@ def test_parts_add_up():
 
 
 @pytest.mark.parametrize(
-    "story, drift, outcome",
+    "story, drift, outcome, advice",
     [
-        ("none", "nothing larger than chance, and no outcome moved", "no more than chance"),
-        ("contrast", "changed, and no outcome moved by more than chance", "no more than chance"),
-        ("rotate_ones", "changed, and accuracy fell by", "unlike any known one"),
-        ("relabel", "nothing larger than chance, yet accuracy fell by", "many clusters"),
+        ("none", "nothing larger than chance, and no outcome moved", "no more than chance", "Nothing to do"),
+        (
+            "contrast",
+            "changed, and no outcome moved by more than chance",
+            "no more than chance",
+            "No outcome asks",
+        ),
+        ("rotate_ones", "changed, and accuracy fell by", "unlike any known one", "Read rows 352, "),
+        (
+            "relabel",
+            "nothing larger than chance, yet accuracy fell by",
+            "many clusters",
+            "Look behind the queries",
+        ),
     ],
 )
-def test_verdict_claims_no_more_than_the_numbers(story, drift, outcome):
-    headline, sentences = findings.verdict(findings.examine(*digits_case(story), n_resamples=199))
-    assert drift in headline and outcome in sentences[1]
+def test_verdict_claims_no_more_than_the_numbers(story, drift, outcome, advice):
+    found = findings.examine(*digits_case(story), n_resamples=199)
+    headline, sentences = findings.verdict(found)
+    assert drift in headline and outcome in sentences[1] and advice in findings.advice(found)
 
 
 def test_without_outcomes_nobody_is_said_to_be_hurt():
@@ -191,6 +202,7 @@ def test_without_outcomes_nobody_is_said_to_be_hurt():
     assert findings.verdict(found)[0] == (
         "The embeddings changed. Whether anybody was hurt is not in these files."
     )
+    assert "then join outcomes" in findings.advice(found)
 
 
 # --- the file -------------------------------------------------------------------------------

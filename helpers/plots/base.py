@@ -62,11 +62,15 @@ def alt_text(figure: Figure) -> str:
     """All that is said about a figure, panel by panel."""
     panels = []
     for ax in figure.axes:
-        title = ax.get_title(loc="left").replace("\n", " ")
-        parts = [f"{title}." if title else "", _descriptions.get(ax, "")]
+        titles = [ax.get_title(loc=place).replace("\n", " ") for place in ("left", "center", "right")]
+        parts = [*(sentence(title) for title in titles if title), _descriptions.get(ax, "")]
         panels.append(" ".join(filter(None, parts)))
-    whole = figure.get_suptitle()
-    return " ".join(filter(None, [f"{whole}." if whole else "", *panels]))
+    return " ".join(filter(None, [sentence(figure.get_suptitle()), *panels]))
+
+
+def sentence(title: str) -> str:
+    """Return a title as a sentence; an empty one stays empty."""
+    return title if not title or title[-1] in ".?" else f"{title}."
 
 
 def figure_of(ax: Axes | NDArray) -> Figure:

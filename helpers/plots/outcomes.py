@@ -23,11 +23,12 @@ def joined_timelines(
     xlabel: str = "week",
 ) -> NDArray:
     """Stacked panels on one time axis, one a column: scores, and `outcomes` in percent; `bands`: min, max."""
-    for ax, name in zip(axes, table.columns, strict=True):
+    for ax, name in zip(axes.flat, table.columns, strict=True):
         colour, unit = ("outcome", "% of queries") if name in outcomes else ("current", "score")
         timeline(
             ax, table[name], title=name, ylabel=unit, band=(bands[name].min(), bands[name].max()),
-            colour=colour, events=events, name_events=ax is axes[0], xlabel=xlabel, band_label="usual range",
+            colour=colour, events=events, name_events=ax is axes.flat[0], xlabel=xlabel,
+            band_label="usual range",
         )  # fmt: skip
         ax.get_legend().remove()
         ax.label_outer()
@@ -41,7 +42,7 @@ def harm_scatter(
     """One mark for each event: its `score` (z) against column `effect` (points), by column `kind`."""
     kinds = list(dict.fromkeys(events["kind"]))
     palette = sns.color_palette("colorblind", len(kinds))
-    for kind, colour, marker in zip(kinds, palette, "osPX^v<>D", strict=True):
+    for kind, colour, marker in zip(kinds, palette, "osPX^v<>D"[: len(kinds)], strict=True):
         rows = events[events["kind"] == kind]
         style = {"color": colour, "marker": marker, "s": 48, "edgecolors": "black", "linewidths": 0.4}
         ax.scatter(rows[score], rows["effect"], label=kind, alpha=0.85, **style)
@@ -82,7 +83,7 @@ def change_map(
 ) -> Axes:
     """Measured changes in points, the true ones in brackets; coloured and bold where `found`."""
     text = change.map("{:+.1f}".format) + "  (" + truth.map("{:+.1f}".format) + ")"
-    style = {"cmap": "PuOr", "center": 0, "vmin": -12, "vmax": 12, "linewidths": 1, "cbar": False}
+    style = {"cmap": "PuOr", "vmin": -12, "vmax": 12, "linewidths": 1, "cbar": False}
     sns.heatmap(change.where(found, 0.0), ax=ax, **style)
     for row, column in np.ndindex(change.shape):
         weight = "bold" if found.iat[row, column] else "normal"
@@ -111,7 +112,7 @@ def mix_and_rate(ax: Axes, table: pd.DataFrame, *, title: str, xlabel: str) -> A
     return describe(
         ax,
         f"Horizontal bars of {xlabel} for {len(table)} buckets: mix {table['mix'].sum():+.3g} and rate "
-        f"{table['rate'].sum():+.3g} in all; the largest is {largest} with mix "
+        f"{table['rate'].sum():+.3g} together; the largest is {largest} with mix "
         f"{table.at[largest, 'mix']:+.3g} and rate {table.at[largest, 'rate']:+.3g}.",
     )
 
@@ -124,12 +125,13 @@ def quadrants(
     ax.scatter(x, y, s=80, color=COLOURS["current"], marker=MARKERS["current"])
     for name, place in points.iterrows():
         ax.annotate(str(name), place, (0, 9), textcoords="offset points", ha="center")
-    reach = 1.5 * (points - limits).abs().max().to_numpy()
+    reach = 1.5 * (points - np.array(limits)).abs().max().to_numpy()
+    low = np.maximum(np.array(limits) - reach, np.minimum(points.min().to_numpy(), 0) - 0.35 * reach)
     ax.set(title=title, xlabel=points.columns[0], ylabel=points.columns[1])
-    ax.set(xlim=limits[0] + reach[0] * np.array([-1, 1]), ylim=limits[1] + reach[1] * np.array([-1, 1]))
+    ax.set(xlim=(low[0], limits[0] + reach[0]), ylim=(low[1], limits[1] + reach[1]))
     ax.axvline(limits[0], color=COLOURS["alarm"], linestyle=":", linewidth=1.5)
     ax.axhline(limits[1], color=COLOURS["alarm"], linestyle=":", linewidth=1.5)
-    for corner, name in enumerate(corners):
+    for corner, name in zip(range(4), corners, strict=True):
         right, top = corner % 2, corner // 2
         ax.text(
             0.01 + 0.98 * right, 0.02 + 0.96 * top, name, transform=ax.transAxes, color=COLOURS["alarm"],

@@ -31,8 +31,8 @@ def curves(
     dashed: Sequence[str] = (), log_x: bool = False, limit: tuple[float, str] | None = None,
 ) -> Axes:  # fmt: skip
     """One line for each column over the index; `dashed` ones, such as theory, have no markers."""
-    for name, colour, marker in zip(table.columns, colours, "o^sDv" * len(table.columns), strict=False):
-        shape = {"linestyle": "--"} if name in dashed else {"marker": marker, "markersize": 5}
+    for place, (name, colour) in enumerate(zip(table.columns, colours, strict=True)):
+        shape = {"linestyle": "--"} if name in dashed else {"marker": "o^sDv"[place % 5], "markersize": 5}
         ax.plot(table.index, table[name], color=COLOURS[colour], label=name, linewidth=1.6, **shape)
     ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
     if log_x:
@@ -113,7 +113,7 @@ def null_panels(axes: NDArray, tests: Mapping[str, tuple[float, float, NDArray]]
     """Small multiples of (statistic, p-value, null): each score's null, its 95 % point and today's value."""
     figure = axes.flat[0].figure
     for ax, (name, (statistic, pvalue, null)) in zip(axes.flat, tests.items(), strict=True):
-        limit, noticed = float(np.quantile(null, 0.95)), pvalue <= 0.05
+        limit, noticed = float(np.quantile(null, 0.95)), bool(pvalue <= 0.05)
         ax.hist(null, bins=20, color=COLOURS["band"], label="labels shuffled")
         ax.axvline(limit, color=COLOURS["alarm"], linestyle=":", linewidth=2, label="95 % of these lie below")
         ax.axvline(statistic, color=COLOURS["current"], linewidth=2.5, label="true labels")

@@ -160,7 +160,7 @@ def cdf_gap(
 def scree(ax: Axes, shares: NDArray, *, title: str, level: float = 0.9) -> Axes:
     """Variance (shares) on each component, the first two in colour; the running total, marked at `level`."""
     number, total = np.arange(1, len(shares) + 1), 100 * np.cumsum(shares)
-    enough = int(np.searchsorted(total, 100 * level)) + 1
+    enough = min(int(np.searchsorted(total, 100 * level)) + 1, len(shares))
     colours = [COLOURS["reference"]] * 2 + [COLOURS["band"]] * (len(shares) - 2)
     ax.bar(number, 100 * shares, color=colours)
     ax.plot(number, total, color=COLOURS["other"], linewidth=2, label="running total")

@@ -19,7 +19,7 @@
 #
 # | To read | To practise | To run | Memory |
 # |---|---|---|---|
-# | 12 minutes | 5 minutes | under a minute | under 700 MB |
+# | 10 minutes | 5 minutes | under a minute | under 700 MB |
 #
 # ## What you will be able to do
 #
@@ -49,11 +49,11 @@ from helpers.synthetic import Event, Product
 # %% [markdown]
 # ## 1. What does the product do?
 #
-# People type queries. An **embedder** turns each query into a vector. An **index** holds the vectors of all documents and returns the three closest. If even the best one is too far away, the product says "no answer".
+# People type queries. An **embedder** turns each query into a vector of 64 numbers, its **embedding**. An **index** holds the vectors of all documents and returns the three closest. If even the best one is too far away, the product says "no answer".
 #
-# Everything here is synthetic: the texts are points in a latent space, the users and documents are random numbers. What is *not* made up is the search. Every query is about one document, and it succeeds only if that document really is among the three that the index returns. No formula in the product turns "drift" into "harm". If drift hurts, it hurts because retrieval failed.
+# Everything here is synthetic: texts are points in a made-up space of meanings, users and documents are random numbers. What is *not* made up is the search. Every query is about one document, and it succeeds only if that document really is among the three that the index returns. No formula in the product turns "drift" into "harm". If drift hurts, it hurts because retrieval failed.
 #
-# Run the product for a week. `run` returns a `Log`: one embedding and one row of outcomes for each query.
+# Run the product for a week. `run` returns a `Log`: one embedding and one row of outcomes for each query. A query's `segment` is the client it came through: web, mobile or partner.
 
 # %%
 product = Product(seed=0)
@@ -62,7 +62,7 @@ print("embeddings:", log.embeddings.shape)
 log.outcomes[["day", "segment", "best_similarity", "no_answer", "click", "success"]].head(4).round(3)
 
 # %% [markdown]
-# Four of the columns are what a team looks at on Monday morning:
+# Four columns of the log are what a team looks at on Monday morning:
 #
 # | outcome | meaning | who knows it |
 # |---|---|---|
@@ -86,7 +86,7 @@ print(quiet_week.map("{:.3f}".format).to_string())
 #
 # Three things go wrong in products like this one. Each is an `Event` that edits a *cause*:
 #
-# - **stale upgrade**: the team ships a better embedder for the queries and forgets to rebuild the index,
+# - **stale upgrade**: the team ships a new embedder for the queries and forgets to rebuild the index,
 # - **new topic**: a launch brings questions about something the index has no documents on (8 % of the traffic),
 # - **lost documents**: a clean-up job deletes 60 % of the documents of one topic.
 #
@@ -95,7 +95,7 @@ print(quiet_week.map("{:.3f}".format).to_string())
 # %%
 breaks = {
     "nothing": [],
-    "stale upgrade": [Event("rotation", start=28, size=0.5)],
+    "stale upgrade": [Event("rotation", start=28, size=0.5)],  # the new embedder turns the space
     "new topic": [Event("new_topic", start=28, size=0.08)],
     "lost documents": [Event("remove_docs", start=28, size=0.6, topic=3)],
 }
@@ -104,17 +104,21 @@ rates = pd.DataFrame({name: log.outcomes[OUTCOMES].mean() for name, log in logs.
 rates.map("{:.3f}".format)
 
 # %%
-ax = plots.canvas()[0, 0]
-plots.bars(
-    ax,
-    100 * rates["success"],
-    title="The stale upgrade costs most",
-    xlabel="success (% of queries)",
-)
+ax = plots.canvas(height=2.8)[0, 0]
+xlabel = "success (% of queries)"
+plots.bars(ax, 100 * rates["success"], title="The stale upgrade costs most", xlabel=xlabel)
 plots.show(ax)
+hit = logs["stale upgrade"].outcomes["best_similarity"] < logs["nothing"].outcomes["best_similarity"]
+print(f"stale upgrade: {hit.mean():.0%} of the queries are further from their best document")
+for name, topics in {"new topic": [12, 13], "lost documents": [3]}.items():
+    mine = logs[name].outcomes["topic"].isin(topics)
+    inside, rest = (logs[name].outcomes.loc[rows, "success"].mean() for rows in (mine, ~mine))
+    usual = logs["nothing"].outcomes.loc[~mine, "success"].mean()
+    print(f"{name}: success {inside:.3f} in {mine.mean():.0%} of the traffic,", end=" ")
+    print(f"{rest:.3f} in the rest, {usual:.3f} there if nothing happens")
 
 # %% [markdown]
-# The stale upgrade hits every query a little: queries and documents no longer speak the same language. The other two hit a minority hard: nobody who asks about the new topic can be served. The averages hide that difference. Notebook 03 takes them apart.
+# The stale upgrade hits nearly every query a little: queries and documents no longer speak the same language. The other two hit a minority hard, and the rest not at all: nobody who asks about the new topic can be served. The averages hide that difference. Notebook 03 takes them apart.
 
 # %% [markdown]
 # ## 3. What would have happened otherwise?
@@ -127,16 +131,16 @@ plots.show(ax)
 upgrade = [Event("rotation", start=28, size=0.5)]
 with_event = product.run(days=56, events=upgrade)
 without = product.run(days=56)
-success = pd.DataFrame(
-    {
-        "with": with_event.outcomes.groupby("day")["success"].mean(),
-        "without": without.outcomes.groupby("day")["success"].mean(),
-    }
-)
+runs = {"with": with_event, "without": without}
+success = pd.DataFrame({name: log.outcomes.groupby("day")["success"].mean() for name, log in runs.items()})
 effect = success["with"] - success["without"]
-print(f"largest daily difference before day 28: {effect[:27].abs().max():.3f}")
-print(f"mean difference from day 28 on:         {effect[28:].mean():+.3f}")
-print(f"day-to-day sd without any event:         {success['without'].std():.3f}")
+print(f"largest daily difference before day 28: {effect.loc[:27].abs().max():.3f}")
+print(f"mean difference from day 28 on:        {effect.loc[28:].mean():+.3f}")
+rate, queries_a_day = success["without"].mean(), len(without.outcomes) / 56
+print(f"day-to-day sd without any event:        {success['without'].std():.3f}")
+print(
+    f"sd by chance, {queries_a_day:.0f} queries a day:       {np.sqrt(rate * (1 - rate) / queries_a_day):.3f}"
+)
 
 # %%
 ax = plots.canvas(width=8)[0, 0]
@@ -150,7 +154,7 @@ plots.show(ax)
 # %% [markdown]
 # Before day 28 the two lines are one line, to the last query. After it, the vertical distance is what the upgrade did. This is the **counterfactual**, and it is the answer key of the whole series: whenever a method claims "this drift cost us two points", you can check.
 #
-# The lines also show why you need one. Without any event, success still moves by a point from day to day: that is the standard deviation (sd) in the last line. Weekends differ from weekdays, and the topics wander by themselves. Your own product does all of this, and has no answer key.
+# The lines also show why you need one. Without any event, success still moves by a point from day to day. Its standard deviation (sd) stands in the third line, and the fourth says why: so few queries a day leave that much to chance. What people ask moves too: weekends differ from weekdays, and topics go in and out of favour. Your own product does all of this, and has no answer key.
 
 # %% [markdown]
 # ## 4. What does drift look like?
@@ -159,7 +163,7 @@ plots.show(ax)
 #
 # The plane is fitted on week 0 and then **frozen**: week 4 is drawn in week 0's coordinates. Notebook 01 shows what goes wrong otherwise.
 #
-# For this picture, week 4 gets three changes at once, strong enough to see: the queries move along PC1, they get more varied, and a new topic arrives.
+# For this picture, week 4 gets three changes at once, strong enough to see: the queries move along PC1, their noise grows by a quarter, and a new topic arrives.
 
 # %%
 changes = [
@@ -176,25 +180,20 @@ print(f"PC1 and PC2 hold {pca.explained_variance_ratio_.sum():.0%} of the varian
 
 # %%
 ax = plots.canvas(height=4.6)[0, 0]
-plots.scatter(
-    ax,
-    plane0,
-    plane4,
-    labels=("week 0", "week 4"),
-    title="Week 4 has moved, in the plane of week 0",
-)
+title = "Week 4 has moved to the left, in the plane of week 0"
+plots.scatter(ax, plane0, plane4, labels=("week 0", "week 4"), title=title)
 plots.show(ax)
 
 # %% [markdown]
-# **Predict.** Look at the horizontal axis only. Has the centre of week 4 moved? Has it become wider? Is there a bump where there was none?
+# **Predict.** Look at the horizontal axis only, where a dashed line will mark the mean. By how much has it moved? Has week 4 become wider? Is there a bump where there was none?
 
 # %%
-edges = np.linspace(
-    min(plane0[:, 0].min(), plane4[:, 0].min()), max(plane0[:, 0].max(), plane4[:, 0].max()), 41
-)
+both = np.concatenate([plane0[:, 0], plane4[:, 0]])
+edges = np.linspace(both.min(), both.max(), 41)
 axes = plots.canvas(1, 2, width=9, sharex=True, sharey=True)
-plots.histogram(axes[0, 0], plane0[:, 0], edges=edges, label="week 0", title="Week 0 on PC1")
-plots.histogram(axes[0, 1], plane4[:, 0], edges=edges, label="week 4", side="current", title="Week 4 on PC1")
+title = "Week 4: moved, narrower, no new bump"
+plots.histogram(axes[0, 0], plane0[:, 0], edges=edges, label="week 0", title="Week 0: centred on zero")
+plots.histogram(axes[0, 1], plane4[:, 0], edges=edges, label="week 4", side="current", title=title)
 plots.show(axes)
 
 # %% [markdown]
@@ -207,15 +206,17 @@ plots.show(axes)
 # | **new cluster** | an island where there was none | a bump, or nothing at all | a launch, an attack, a new kind of user |
 
 # %%
-centre = plane4[:, 0].mean() - plane0[:, 0].mean()
-spread = plane4[:, 0].std() / plane0[:, 0].std()
-newcomers = (drifted.week(4).outcomes["topic"] >= 12).mean()
-print(
-    f"mean shift on PC1: {centre:+.3f}   spread on PC1: x{spread:.2f}   share of the new topic: {newcomers:.2f}"
-)
+untouched = pca.transform(without.week(4).embeddings.astype(float))
+new = (drifted.week(4).outcomes["topic"] >= 12).to_numpy()
+parts = {"week 0": plane0, "week 4, as it was": plane4, "its old topics": plane4[~new]}
+parts |= {"its new topic": plane4[new], "week 4, had nothing changed": untouched}
+table = pd.DataFrame({name: [rows[:, 0].mean(), rows[:, 0].std()] for name, rows in parts.items()})
+table = table.T.set_axis(["mean on PC1", "sd on PC1"], axis=1)
+print(f"share of the new topic: {new.mean():.2f}")
+(table.round(3) + 0).map("{:.3f}".format)  # + 0 makes -0 a 0
 
 # %% [markdown]
-# Read the numbers against the pictures. The shift shows. The rest does not: one query in seven is about a topic that week 0 never had, and there is no island to point at. Queries have become noisier by a quarter, and on PC1 the week looks *narrower*, because the newcomers sit in the middle of that axis and the noise went into the other 62 directions. Two dimensions out of 64 can hide a lot.
+# Read the numbers against the pictures. The shift shows. The rest does not: one query in seven is about a topic that week 0 never had, and there is no island to point at. Queries have become noisier by a quarter, and on PC1 the week looks *narrower*. The counterfactual in the last row tells you why. This week would have been a little narrower anyway, the newcomers crowd near the middle of it, and the noise went mostly into the other 63 directions. Two dimensions out of 64 can hide a lot.
 
 # %% [markdown]
 # ## When this misleads you
@@ -245,10 +246,10 @@ for name, week in {"stale": stale, "rebuilt": rebuilt, "no upgrade": quiet}.item
 #
 # **Practise.** Change one thing at a time and predict the success rate first.
 #
-# 1. Make the new topic arrive slowly: `shape="ramp"`. On which day could you have noticed?
-# 2. Give the new topic its documents: `index_follows=True`. Which of the four outcomes move?
-# 3. Break only one client: `Event("spread", start=28, size=0.35, segment="partner")`. How much of it do you see in the average of all segments?
-# 4. Open `helpers/synthetic.py` and read `_day`. Find the line that decides about success.
+# 1. In beat 3, replace the upgrade by a new topic that arrives slowly: `Event("new_topic", start=28, size=0.08, shape="ramp")`. On which day could you have noticed?
+# 2. In beat 2, give the new topic its documents: `index_follows=True`. Which of the four outcomes move?
+# 3. In beat 2, break only one client: `Event("spread", start=28, size=0.35, segment="partner")`. How much of it do you see in the average, and how much in the rows with `segment == "partner"`?
+# 4. Open `helpers/synthetic.py` and read `_day`. Find the line that decides about success. Does drift appear in it?
 
 # %% [markdown]
 # ## Recap

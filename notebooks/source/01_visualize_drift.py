@@ -144,9 +144,9 @@ for number, column in zip((1, 2), cosine.T, strict=True):
     print(f"      PC{number}: {np.median(column):.3f}, {column.min():.3f}")
 
 # %% [markdown]
-# Same data, three solvers, three answers. If $v$ is an eigenvector then so is $-v$; nothing in the mathematics prefers one. The SVD and `eigh` return whichever their arithmetic ran into, on another machine perhaps the other one. scikit-learn makes the largest entry positive. That is better, and not safe: when two entries are nearly equally large, a noisy week decides, and the picture turns over.
+# Same data, three solvers, three answers. If $v$ is an eigenvector then so is $-v$; nothing in the mathematics prefers one of them. The SVD and `eigh` return whichever their arithmetic ran into, on another machine perhaps the other one. scikit-learn makes the largest entry positive. That is better, and not safe: when two entries are nearly equally large, a noisy week decides, and the picture turns over.
 #
-# The last lines leave the sign aside. The |cos| of the angle between the weekly and the frozen direction is 1 for the same direction. Weekly PC1 is a good copy of the frozen one. PC2 is a worse one: its neighbours PC3 and PC4 are nearly as strong, and directions of similar strength mix.
+# The last lines leave the sign aside. The |cos| of the angle between the weekly and the frozen direction is 1 for the same direction. Weekly PC1 is a good copy of the frozen one. PC2 is a worse one: PC3 is not much weaker than PC2 (beat 4 prints both), and directions of similar strength mix.
 #
 # What does this do to a chart? Follow something that cannot move: the average position, on PC1, of the queries that were answered from topic 11.
 
@@ -164,7 +164,7 @@ for name, colour in {"refit every week": "current", "frozen": "reference"}.items
     values, dashed = pd.DataFrame(rows)[name], name != "frozen"
     options = {"title": "", "ylabel": "topic 11 on PC1", "dashed": dashed}
     plots.timeline(ax, values, label=name, colour=colour, **options)
-ax.set(title="Nothing happened in these 26 weeks", ylim=(-0.6, 0.85))
+ax.set(title="Nothing happened: the refit line jumps, the frozen one stays", ylim=(-0.6, 0.85))
 plots.show(ax)
 
 # %% [markdown]
@@ -207,7 +207,7 @@ plots.show(axes)
 # %%
 full = PCA().fit(reference)
 shares = full.explained_variance_ratio_
-print(f"PC1 {shares[0]:.3f}, PC2 {shares[1]:.3f}, both {shares[:2].sum():.3f}")
+print(f"PC1 {shares[0]:.3f}, PC2 {shares[1]:.3f}, PC3 {shares[2]:.3f}; first two {shares[:2].sum():.3f}")
 print("components for 90 %:", np.searchsorted(shares.cumsum(), 0.9) + 1)
 ax = plots.canvas(width=8)[0, 0]
 plots.scree(ax, shares, title="Two components hold less than a quarter, the rest is spread thin")
@@ -233,9 +233,8 @@ hidden = log.embeddings.astype(float)
 total = centre_shift(reference, hidden)
 in_plane = centre_shift(plane.transform(reference), plane.transform(hidden))
 print(f"centre shift: {total:.3f} in all dimensions, {in_plane:.3f} in the plane")
-print(
-    f"{centre_shift(plane.transform(reference), plane.transform(weeks[4])):.3f} in the plane without the event"
-)
+as_usual = centre_shift(plane.transform(reference), plane.transform(weeks[4]))
+print(f"the same week without the event: {as_usual:.3f} in the plane")
 without = quiet.week(4).outcomes["success"].mean()
 print(f"success: {without:.3f} without the event, {log.outcomes['success'].mean():.3f} with it")
 print("helpers.metrics agrees:", np.isclose(total, centroid_distance(reference, hidden)))
@@ -244,15 +243,9 @@ print("helpers.metrics agrees:", np.isclose(total, centroid_distance(reference, 
 axes = plots.canvas(1, 2, width=9, height=4.2)
 before, after = full.transform(reference)[::10], full.transform(hidden)[::3]
 labels = ("reference", "every query moved")
-plots.scatter(axes[0, 0], before[:, :2], after[:, :2], labels=labels, title="On PC1 and PC2: nothing")
-plots.scatter(
-    axes[0, 1],
-    before[:, 62:],
-    after[:, 62:],
-    labels=labels,
-    axes_names=("PC63", "PC64"),
-    title="On the last two: every query",
-)
+titles, last = ["PC1 and PC2: nothing to see", "PC63 and PC64: every query moved"], ("PC63", "PC64")
+plots.scatter(axes[0, 0], before[:, :2], after[:, :2], labels=labels, title=titles[0])
+plots.scatter(axes[0, 1], before[:, 62:], after[:, 62:], labels=labels, title=titles[1], axes_names=last)
 plots.show(axes)
 
 # %% [markdown]
@@ -265,7 +258,7 @@ plots.show(axes)
 #
 # Here are two weeks, one beside the other. Each panel chose its own axis and its own bins, as plotting libraries do unless you stop them.
 #
-# **Predict.** One of the two weeks is ordinary. In the other, a client cuts off texts, and queries lose half of what makes them different from each other. Which is which?
+# **Predict.** One of the two weeks is ordinary. In the other, texts are cut off, and queries lose half of what sets them apart from the average text. Which is which?
 
 # %%
 cut = product.run(days=7, start=28, events=[Event("truncate", start=28, size=0.5)])
@@ -275,17 +268,16 @@ pair = {name: candidates[k] for name, k in zip(("Week A", "Week B"), lot, strict
 axes = plots.canvas(1, 2, width=9, height=3)
 for ax, (name, values) in zip(axes.flat, pair.items(), strict=True):
     edges = np.linspace(values.min(), values.max(), 31)
-    plots.histogram(ax, values, edges=edges, title=f"{name}, on its own axis")
+    plots.histogram(ax, values, edges=edges, title=f"{name} on its own axis: much like the other")
 plots.show(axes)
 
 # %%
 everything = np.concatenate(list(pair.values()))
 edges = np.linspace(everything.min(), everything.max(), 31)
 axes = plots.canvas(1, 2, width=9, height=3, sharex=True, sharey=True)
-plots.histogram(axes[0, 0], pair["Week A"], edges=edges, title="Week A, shared axes and bins")
-plots.histogram(
-    axes[0, 1], pair["Week B"], edges=edges, side="current", title="Week B is narrower by a third"
-)
+titles = ["Shared axes and bins: week A is wide", "Week B is narrower by a third"]
+plots.histogram(axes[0, 0], pair["Week A"], edges=edges, title=titles[0])
+plots.histogram(axes[0, 1], pair["Week B"], edges=edges, side="current", title=titles[1])
 plots.show(axes)
 print(f"standard deviation on PC1: A {pair['Week A'].std():.3f}, B {pair['Week B'].std():.3f}")
 print(f"ratio B / A: {pair['Week B'].std() / pair['Week A'].std():.3f}")
@@ -293,7 +285,7 @@ print(f"ratio B / A: {pair['Week B'].std() / pair['Week A'].std():.3f}")
 # %% [markdown]
 # Week B is the one that was cut. With its own axis, a panel scales its change away: a cloud of two thirds the width fills the frame just as well. Only the small numbers below the axis knew, and nobody reads those. Bins do the same to height: a bin that is narrower holds fewer queries.
 #
-# **So what.** Weeks that are compared share the basis, the limits and the bin edges. In this series every such figure does.
+# **So what.** Weeks that are compared share the basis, the limits and the bin edges. From here on, every such figure does.
 
 # %% [markdown]
 # ## 6. What do the three kinds of drift look like?
@@ -333,12 +325,13 @@ def read(week):
 
 axes = plots.canvas(1, 3, width=10, height=4)
 panels = {name: (base, week) for name, week in large.items()}
-plots.planes(axes, panels, labels=("reference", "one week later"), title="Three kinds of drift, very large")
+title = "Three kinds of drift, so large that each leaves its own mark"
+plots.planes(axes, panels, labels=("reference", "week 4"), title=title)
 plots.show(axes)
 pd.DataFrame({name: read(week) for name, week in large.items()}).T.map("{:.2f}".format)
 
 # %% [markdown]
-# B is the mean shift: every clump has moved by the same arrow, and the centre with them. C is the spread change, here a truncation: every clump has moved towards the middle, and both ratios of spread (this week's standard deviation over the reference's) are near two thirds. A is the new cluster: an island on the right.
+# B is the mean shift: every clump has moved the same way, and the centre with them. C is the spread change, here a truncation: every clump has moved towards the middle, and both ratios of spread (this week's standard deviation over the reference's) are near two thirds. A is the new cluster: an island on the right.
 #
 # Read the table again for A. Newcomers pull the centre, too, and they stretch PC1. **Three signs, but not three separate numbers:** only the picture says that the old clumps stayed where they were.
 #
@@ -354,7 +347,8 @@ small = {
 }
 axes = plots.canvas(1, 3, width=10, height=4)
 panels = {name: (base, week) for name, week in small.items()}
-plots.planes(axes, panels, labels=("reference", "one week later"), title="The same three, at everyday size")
+title = "At everyday size, all three look like any other week"
+plots.planes(axes, panels, labels=("reference", "week 4"), title=title)
 plots.show(axes)
 calm = other.run(days=182)
 calm = [other_plane.transform(calm.week(number).embeddings.astype(float)) for number in range(26)]
@@ -385,12 +379,13 @@ for seed in range(20):
 launches = pd.DataFrame(rows)
 print("mean share that stands out:", launches.mean().round(3).to_dict())
 ax = plots.canvas(height=2)[0, 0]
-counts, xlabel = (launches >= 0.1).sum(), "launches (of 40) in which 10 % of the newcomers stand out"
-plots.bars(ax, counts, title="New topics hide in the plane", xlabel=xlabel, decimals=0)
+title = "New topics stand out in 64 dimensions, not in the plane"
+counts, xlabel = (launches >= 0.1).sum(), "launches (of 40) with at least 10 % of the newcomers standing out"
+plots.bars(ax, counts, title=title, xlabel=xlabel, decimals=0)
 plots.show(ax)
 
 # %% [markdown]
-# Almost every newcomer is further from the known queries than ordinary queries are. And the plane puts them in the middle of the old crowd. This is no accident. PC1 and PC2 are the directions in which the *old* topics differ from each other. A new topic has no reason to differ along those.
+# Almost every newcomer is further from the known queries than 99 % of ordinary queries are. And the plane puts them in the middle of the old crowd. This is no accident. PC1 and PC2 are the directions in which the *old* topics differ from each other. A new topic has no reason to differ along those.
 #
 # **So what.** A frozen PCA is a good instrument for change along old directions: topics that grow, shrink or slide. For what is new, a calm plane is no comfort.
 
@@ -422,7 +417,7 @@ plots.show(ax)
 # %% [markdown]
 # The formula is right and its assumption is wrong. Queries are not independent: a session stays with its theme, weekends ask for other things, and topics go in and out of favour by themselves. Your product does all of this too. The reference has wandered, too: it is four weeks of the same life, and the quiet weeks do not even scatter around its centre. By the ellipse you would ring an alarm in most of them.
 #
-# The honest ruler is the dashed circle: **how far did the centre go in weeks when nothing happened?** The triangle is a week in which one topic became more popular. It is outside the circle too, and that means something.
+# The honest ruler is the dashed circle: **how far did the centre go in weeks when nothing happened?** The triangle is a week in which one topic became more popular. It is outside the circle as well as the ellipse, and that means something.
 #
 # There is one more way to move a centre without moving anything. Take *one* quiet week, and look at fewer and fewer of its queries.
 #
@@ -442,33 +437,26 @@ table = pd.DataFrame(rows, columns=["queries", "centre shift", "by chance alone"
 table.set_index("queries").map("{:.3f}".format)
 
 # %% [markdown]
-# The smaller the window, the larger its "drift". Chance alone gives $\sqrt{\operatorname{tr} S\,(1/n + 1/m)}$, with $\operatorname{tr} S$ the total variance: the middle column. At 100 queries that is all there is. At 2000 the rest is the week's own wandering. The cloud from its leftmost to its rightmost point, meanwhile, gets narrower, because extremes are rare. Neither has anything to do with the product.
+# The smaller the window, the larger its "drift". Chance alone gives $\sqrt{\operatorname{tr} S\,(1/n_{\text{cur}} + 1/n_{\text{ref}})}$, with $\operatorname{tr} S$ the total variance: the middle column. At 100 queries that is all there is. At 2000 the rest is the week's own wandering. The cloud from its leftmost to its rightmost point, meanwhile, gets narrower, because extremes are rare. Neither has anything to do with the product.
 #
 # **So what.** A robust reading has three parts. Use the same number of points in all windows, drawn from the whole week. Give the centre and the spread, never the extremes. Judge both by the range of your quiet weeks.
 
 # %% [markdown]
 # ## 9. Which three weeks?
 #
-# Put it together. Here are 16 weeks of the product in the frozen plane, the reference in grey behind each. In three of them, one topic comes into fashion.
+# Put it together. Here are 16 weeks of the product in the frozen plane: PC1 across, PC2 up, the reference in grey behind each, 500 points of every window, spread evenly over it. In three of the weeks, one topic comes into fashion.
 #
 # **Predict.** Which three weeks?
 
 # %%
 story = [Event("mix", start=238, end=259, size=1.5, topic=11)]
 history = product.run(days=112, start=182, events=story)
-history_weeks = {number: history.week(number) for number in range(26, 42)}
-
-
-def thin(rows, n=500):
-    return rows[np.linspace(0, len(rows) - 1, n).astype(int)]  # from the whole week, not its first days
-
-
-panels = {
-    f"week {number}": thin(plane.transform(log.embeddings.astype(float)))
-    for number, log in history_weeks.items()
-}
+history_weeks = {f"week {number}": history.week(number).embeddings.astype(float) for number in range(26, 42)}
+panels = {name: plane.transform(week) for name, week in history_weeks.items()}
 axes = plots.canvas(4, 4, width=8, height=8)
-plots.weekly_panels(axes, panels, reference=thin(plane.transform(reference)))
+plots.weekly_panels(axes, panels, reference=plane.transform(reference))
+title = "Three of these 16 weeks are not like the others"
+plots.figure_of(axes).suptitle(title, x=0.01, ha="left", weight="bold")
 plots.show(axes)
 
 # %% [markdown]
@@ -496,7 +484,7 @@ scores = {
 }
 
 # %%
-axes = plots.canvas(1, 2, width=10, height=3.8)
+axes = plots.canvas(1, 2, width=10, height=3.8, sharey=True)
 titles = ["In the plane: only the fashion shows", "In all dimensions: both show"]
 for ax, score, title in zip(axes.flat, bands, titles, strict=True):
     options = {"title": title, "ylabel": "shift of the centre"}
@@ -504,6 +492,7 @@ for ax, score, title in zip(axes.flat, bands, titles, strict=True):
         values, colour = scores[name][score], "other" if dashed else "current"
         shades = {} if dashed else {"band": tuple(bands[score]), "events": {"event": (34, 36)}}
         plots.timeline(ax, values, label=name, colour=colour, dashed=dashed, **shades, **options)
+axes[0, 0].set(ylim=(0, 0.21))
 plots.show(axes)
 for name, log in histories.items():
     success = [log.week(number).outcomes["success"].mean() for number in (33, 34, 35, 36, 37)]
@@ -540,11 +529,12 @@ pictures = {name: plane.transform(log.embeddings.astype(float)) for name, log in
 axes = plots.canvas(2, 3, width=10, height=7)
 lot = np.random.default_rng(3).permutation(list(pictures))
 panels = {letter: (base, pictures[name]) for letter, name in zip("ABCDEF", lot, strict=True)}
-plots.planes(axes, panels, labels=("reference", "week 4"), title="Which of these six is an emergency?")
+title = "Six incidents that look alike, and not all are harmless"
+plots.planes(axes, panels, labels=("reference", "week 4"), title=title)
 plots.show(axes)
 
 # %% [markdown]
-# You have your letters? Now the same six pictures, with their names and with what happened to the users: success in this week without the incident, and with it.
+# You have your letters? Here are the same six pictures with their names, and with what happened to the users: success in this week without the incident, and with it.
 
 # %%
 axes = plots.canvas(2, 3, width=10, height=7)
@@ -572,7 +562,7 @@ print("documents lost, and a quiet week:      same queries, bit for bit:", np.ar
 #
 # By now you may be tired of pictures that hide things. There are projections that do the opposite: instead of "where does the reference vary", **linear discriminant analysis** (LDA) asks "along which direction do the two weeks differ most", and draws that. It finds what PCA hides. What does it find when there is nothing?
 #
-# Take a product with 384 dimensions, as many sentence encoders have, without weekends, sessions or wandering, so that all queries are independent. Take one quiet day and split it *by lot*: 200 queries are "last week", 200 are "this week". The rest stay aside. (`shrinkage=0.01` steadies the arithmetic where there are almost as many dimensions as points.)
+# Take a product with 384 dimensions, as many sentence encoders have, without weekends, sessions or wandering, so that all queries are independent. Take one quiet day and split it *by lot*: 200 queries are "last week", 200 are "this week". Another 400 stay aside. (`shrinkage=0.01` steadies the arithmetic where there are almost as many dimensions as points.)
 #
 # **Predict.** The **AUC** is the chance that a random query of "this week" lies to the right of a random query of "last week": .5 is no difference, 1 is perfect separation. What does LDA reach here?
 
@@ -593,7 +583,7 @@ print(f"95 % of the AUCs by pure chance:  0.5 +- {2 * np.sqrt(401 / (12 * 200 * 
 # %%
 upright = PCA(n_components=1).fit(day)
 axes = plots.canvas(1, 2, width=9, height=4.2, sharex=True, sharey=True)
-titles = {"On its own rows: two clouds": fitted_on, "On fresh rows: one": fresh}
+titles = {"On its own rows: two clouds": fitted_on, "On fresh rows: one cloud": fresh}
 for ax, (title, rows) in zip(axes.flat, titles.items(), strict=True):
     points = np.column_stack([lda.decision_function(rows), upright.transform(rows)])
     labels = ("last week", "this week")
@@ -603,7 +593,7 @@ for ax, (title, rows) in zip(axes.flat, titles.items(), strict=True):
 plots.show(axes)
 
 # %% [markdown]
-# The left picture is the most convincing one in this notebook, and there is nothing in it. With 384 dimensions and 400 points, *some* direction separates *any* two groups; LDA is built to find it. The same direction, shown queries it was not fitted on, cannot tell one from the other.
+# The left picture is the most convincing one in this notebook, and there is nothing in it. With 384 dimensions and 400 points, *some* direction separates almost *any* two groups; LDA is built to find it. The same direction, shown queries it was not fitted on, cannot tell one from the other.
 #
 # **Rule.** A projection that was told which week a query is from must be drawn on queries that it has not seen. This holds for LDA, for partial least squares, for any classifier, and for a search through hundreds of planes for "the one that shows it". "Out of fold" means that: fit on four fifths, score the last fifth, five times. Done so, the idea becomes a sound test, and notebook 02 uses it.
 
@@ -627,7 +617,7 @@ plots.show(axes)
 # %% [markdown]
 # ## Recap
 #
-# - You froze mean and directions on a reference. A weekly refit turned PC1 around in quiet weeks, by a count that depended on the solver, and it removed the one real shift.
+# - You froze mean and directions on a reference. A weekly refit turned PC1 around in some quiet weeks, how many depended on the solver, and it removed the one real shift.
 # - You drew the scree: two components held under a quarter of the variance. An event in the last directions moved every query and left the plane still; the centre shift in all dimensions found it.
 # - You shared axes and bins, drew equal numbers of points, and judged centres by the range of 26 quiet weeks, because the standard error called most of those an alarm.
 # - You read slide, shrink and island at absurd sizes, and saw them vanish at real ones. Of 40 new topics, one made an island in the plane.

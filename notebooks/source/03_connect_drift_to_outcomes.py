@@ -168,7 +168,7 @@ plots.show(ax)
 # |---|---|
 # | `query_drift` | has the mean query moved? (centroid distance) |
 # | `cluster_shift` | do the reference's clusters get other shares of the traffic? |
-# | `novelty` | which share of queries is further from the reference than its own queries are? |
+# | `novelty` | which share of queries is further from the reference than nearly all of its own? |
 # | `index_gap` | how far has the similarity of a query to its *best document* fallen? |
 #
 # The first three look at queries only. The last one, the **query-index gap**, needs the live index, and no label. Run eight products through eight different years. This takes half a minute, the longest wait in this notebook.
@@ -211,7 +211,7 @@ plots.joined_timelines(axes, panels, bands=bands, events=shaded, xlabel="day", *
 plots.show(axes)
 
 # %% [markdown]
-# Call a day with z above 3 an **alarm**: the line leaves the grey band upwards. Success falls in B, D, E and F. Query drift is loudest in C, where nothing happened, and sees only D. Novelty greets E and G alike, and G is harmless. The query-index gap misses only F.
+# Call a day with z above 3 an **alarm**: the line leaves the grey band upwards. Success falls in B, D, E and F. Query drift is loudest in C, where nobody was hurt; of the four it sees only D. Novelty greets E and G alike, and G is harmless. The query-index gap misses only F.
 #
 # ## 4. Is a loud event a harmful one?
 #
@@ -245,14 +245,16 @@ plots.harm_scatter(axes[0, 0], events, "query_drift", **left)
 plots.harm_scatter(axes[0, 1], events, "index_gap", **right)
 axes[0, 1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
 plots.show(axes)
-print(events.groupby("kind", sort=False)[[*years.SCORES, "effect"]].mean().map("{:.1f}".format).to_string())
+kinds = events.groupby("kind", sort=False)
+means = kinds[[*years.SCORES, "effect"]].mean().map("{:.1f}".format)
+print(means.assign(events=kinds.size()).to_string())
 
 # %% [markdown]
 # Below the dashed line people are hurt; right of the dotted line the score is loud. A good score would put the points on a falling line. Query drift, on the left, fills all four corners: loud and harmless (re-indexed upgrades), quiet and harmful (noisier queries, lost documents), and the two where it is right.
 #
 # **Half of the query alarms were about nothing.** You would do as well with a coin. This is not a matter of the threshold, nor of this score. In notebook 00 two upgrades had the same query vectors to the last bit, and only one hurt. No function of the queries alone can be right about both. (The one half is a property of this calendar of events. That there is a share of false alarms which no better score of the queries can remove is not.)
 #
-# On the right, every alarm is true. The gap asks the index, so it sees what the queries cannot tell. Two cautions. It overlooks most losses of documents, since the neighbours of the lost ones are nearly as close. And it is kin to an outcome: "no answer" is a threshold on the same similarity, so the two partly measure one thing.
+# On the right, every event that raised an alarm was harmful. The gap asks the index, so it sees what the queries cannot tell. Three cautions. Only events are counted here; on quiet days both kinds of score cry wolf now and then. The gap overlooks most losses of documents, since the neighbours of the lost ones are nearly as close. And the gap is kin to an outcome: "no answer" is a threshold on the same similarity, so the two partly measure one thing.
 #
 # ## 5. Does the correlation tell?
 #
@@ -324,7 +326,7 @@ print(f"{score} of product {mine}, and {outcome} of product {other} {lag} days l
 print(f"smallest p-value that 199 turns can give: {1 / 200:.3f}; BH asks the first of 48 for {0.10 / 48:.4f}")
 
 # %% [markdown]
-# Two mistakes, and you must mend both. Correcting for many tests alone leaves most of the false pairs, because the p-values themselves are wrong: nearly five times too many are below .05. Honest p-values alone still give a "finding" in most pairs, because one in twenty of 48 tries is more than two. Together they are quiet. Look at the best of the false links: its textbook p-value would convince anybody.
+# Two mistakes, and you must mend both. Correcting for many tests alone leaves most of the false pairs, because the p-values themselves are wrong: nearly five times as many as promised are below .05. Honest p-values alone still give a "finding" in most pairs, because one in twenty of 48 tries is more than two. Together they are quiet. Look at the best of the false links: its textbook p-value would convince anybody.
 #
 # There is a price. A few hundred days can only be turned in a few hundred ways, so no p-value of the second kind is tiny, and a single finding among 48 cannot pass BH alone: it needs company. And a test that never finds anything is quiet, too. Does this one find what is real? Try it on each year's *own* outcomes.
 
@@ -339,7 +341,7 @@ print("findings out of 16 tests, by year:")
 print(pd.Series(own).unstack(level=1).to_string())
 
 # %% [markdown]
-# For the query-index gap it finds something in every year; for query drift, nothing in any. Read this with care. Stale upgrades *do* cause drift *and* harm, and these years are full of them. The correlation misses them, because as many loud and harmless events stand against them. A correlation over days stirs all events into one number. You need a question that looks at one alarm at a time.
+# For the query-index gap it finds something in every year; for query drift, nothing in any. Read this with care. Stale upgrades *do* cause drift *and* harm. The correlation misses them, because even more re-indexed upgrades, loud and harmless, stand against them (count both in the table of section 4). A correlation over days stirs all events into one number. You need a question that looks at one alarm at a time.
 #
 # ## 6. What changed after this alarm?
 #
@@ -442,11 +444,11 @@ rows = answers[answers["year"] == 100]
 tables = [rows.pivot(index="alarm", columns="outcome", values=part) for part in ["change", "truth", "found"]]
 tables = [part.loc[list(alarms(one)), list(NAMES.values())] for part in tables]
 ax = plots.canvas(width=8.5, height=3.2)[0, 0]
-plots.change_map(ax, *tables, title="One year's answer, in points (the truth in brackets)")
+plots.change_map(ax, *tables, title="Three alarms hurt people, three did not (points; truth in brackets)")
 plots.show(ax)
 
 # %% [markdown]
-# This is the table to bring to the Monday meeting. Coloured cells are findings: orange fell, purple rose. In brackets stands what you never see at work, the true effect. Three alarms hurt people, three did not, and the table says so, with blemishes. It misses the clicks of the stale index, and two rises of escalations. And it accuses the re-indexed upgrade of costing clicks, which is false: the price of asking many questions.
+# This is the table to bring to the Monday meeting. Coloured cells are findings: orange fell, purple rose. In brackets stands what you never see at work, the true effect. Three alarms hurt people, three did not, and the table says so, with blemishes. It misses the clicks of the stale index, and two rises of escalations. And it accuses the re-indexed upgrade of costing clicks, which is false: the price of asking many questions. One row is not there at all: nobody asked about F, the lost documents, because no score raised an alarm.
 #
 # How often does that happen over all eight years? Call an effect *real* if it is at least 1 point (0.3 for escalations, which are rare), and *absent* if it is less than a quarter of that. The few in between are not graded.
 
@@ -476,11 +478,11 @@ plots.show(ax)
 #
 # ## 8. Who was hurt?
 #
-# A mean that falls by five points can mean that everybody suffers a little, or that some people cannot be served at all. Sort the queries into **buckets**: the twelve clusters of the reference, frozen, and one more for the *novel*, the queries further from the reference than its own are. Then split the change of the mean (Kitagawa, 1955):
+# A mean that falls by five points can mean that everybody suffers a little, or that some people cannot be served at all. Sort the queries into **buckets**: the twelve clusters of the reference, frozen, and one more for the *novel*, the queries further from the reference than nearly all of its own. Then split the change of the mean (Kitagawa, 1955):
 #
 # $$\Delta = \underbrace{\sum_b (p'_b - p_b)(\bar r_b - m)}_{\text{mix: who came}} + \underbrace{\sum_b \bar p_b \, (r'_b - r_b)}_{\text{rate: how they fared}}$$
 #
-# $p_b$ is the share of bucket $b$ and $r_b$ its success rate, before and (with a dash) after; a bar is the average of before and after; $m$ is the average of both overall rates.
+# $p_b$ is the share of bucket $b$ and $r_b$ its success rate, before and (with a prime) after; a bar is the average of before and after; $m$ is the average of both overall rates.
 #
 # **Predict.** The clean-up job deletes documents of one topic. Will you see it as mix or as rate? In how many buckets?
 
@@ -546,7 +548,7 @@ print(f"mix of novel bucket: centred {100 * novel[0]:+.2f}, uncentred {100 * nov
 #
 # A launch goes out with all its documents in the index. On the same day the page gets a new design, and clicks fall. There is a drift alarm (a new topic), the click-through rate is down, and the meeting has its story.
 #
-# **Predict.** What will the decomposition of *clicks* look like if drift is guilty? And if the page is?
+# **Predict.** What will the decomposition of *clicks* look like if a broken index is guilty? And if the page is?
 
 # %%
 monday = product.run(28, events=[Event("new_topic", size=0.06, index_follows=True), Event("ui", size=0.12)])
@@ -560,15 +562,19 @@ plots.mix_and_rate(axes[0, 1], 100 * split(monday, "click"), title="Launch and n
 plots.show(axes)
 
 # %%
-clicks = [side.outcomes["click"].groupby(buckets.assign(side.embeddings)) for side in (before, lost, monday)]
-usual, *later = (groups.mean()[:12] for groups in clicks)
-for name, after in zip(["lost documents", "launch and new page"], later, strict=True):
-    ratio = after / usual
-    print(f"{name:>19}: click-through after / before, in the 12 clusters", end=" ")
-    print(f"{ratio.min():.2f} to {ratio.max():.2f}, median {ratio.median():.2f}")
+stale = product.run(28, events=[Event("rotation", size=0.5)])
+print("after / before, in the 12 clusters: median (lowest to highest)")
+for name, after in {"lost documents": lost, "stale upgrade": stale, "launch and new page": monday}.items():
+    means = [
+        side.outcomes[["success", "click"]].groupby(buckets.assign(side.embeddings)).mean()[:12]
+        for side in (before, after)
+    ]
+    ratio = means[1] / means[0]
+    text = [f"{c} {r.median():.2f} ({r.min():.2f} to {r.max():.2f})" for c, r in ratio.items()]
+    print(f"{name:>19}:", *text, sep="  ")
 
 # %% [markdown]
-# Success is flat, so nobody failed more often. Clicks fell in every cluster, by about the same factor. Drift is never that fair: it lives somewhere. A cause that treats all queries alike sits behind the search: the page, the tracking, the season. The launch is innocent, whatever the drift alarm says.
+# Lost documents live in one bucket. A stale upgrade takes its toll in every cluster, so "everybody" alone proves nothing; but it takes it from *success*, and clicks follow. On this Monday success stands still in every cluster, and clicks fell in all of them. People found what they looked for and clicked less: the cause sits behind the search, in the page, the tracking, the season. The launch is innocent, whatever the drift alarm says.
 #
 # ## 10. Did demand change, or supply?
 #

@@ -15,7 +15,7 @@
 #
 # At the end you will have compared two files of embeddings, yours if you have them, and know which rows moved, whether anybody was hurt, and what to set before you watch the next window.
 #
-# **Launch:** run `python3 playbook.py` in the project's folder. It opens this notebook in JupyterLab on your machine.
+# **Launch:** run `python3 playbook.py open 12` in the project's folder. It opens this notebook in JupyterLab on your machine.
 #
 # | To read | To practise | To run | Memory |
 # |---|---|---|---|
@@ -52,6 +52,8 @@ from report.digits import STORIES, digit_images, digits_case
 from report.findings import examine, verdict
 from report.panel import ABOUT, domain_ranking, panel, sessions_of, spread_rows
 from report.tables import read_windows
+
+pd.set_option("display.max_colwidth", None)
 
 # %% [markdown]
 # ## 1. What must your files look like?
@@ -137,7 +139,7 @@ table[[*columns, "sees"]]
 # %% [markdown]
 # Nearly all of them notice. Only the duplicates are silent, and rightly: nothing was copied. `adjusted` is the p-value after allowing for nine looks.
 #
-# Now look at the last row. The classifier barely separates the windows. With a fixed alarm at .55, a common default, this one would have stayed quiet. It must: if a share *e* of the traffic is new and all else is the same, the best possible AUC is .5 + *e*/2. One scan in ten is new here, so no classifier can go much above .55. Is it useless, then?
+# Now look at the last row. The classifier barely separates the windows. With a fixed alarm at .55, a common default, this one would have stayed quiet. No wonder: if a share *e* of the traffic is new and all else is the same, the best possible AUC is .5 + *e*/2. One scan in ten is new here, so no classifier can go much above .55. Is it useless, then?
 
 # %% [markdown]
 # ## 4. Which rows moved?
@@ -161,11 +163,10 @@ images, digit = digit_images("rotate_ones")
 turned = digit == 1
 axes = plots.canvas(1, 8, width=7.2, height=1.5)
 names = [f"row {row}" for row in order[:8]]
-title = "The eight rows most typical of the change (digits)"
+title = "The eight rows on top of the list are turned 1s (digits)"
 figures.small_images(axes, images[order[:8]], names, title=title)
 plots.show(axes)
-print(f"turned 1s among all rows:    {turned.mean():.3g}")
-print(f"turned 1s in the top 50:     {turned[order[:50]].mean():.3g}")
+print(f"turned 1s: {turned.sum()} of {len(turned)} rows; in the top 50 rows: {turned[order[:50]].sum()}")
 
 # %% [markdown]
 # This is the surprise of this notebook. The classifier that "cannot tell the windows apart" puts turned 1s, and nothing else, on top of its list. The AUC averages over all rows, and nine in ten are as they always were. **Read the ranking, not the AUC.** Ten rows, read by a person, settle most questions that a score raises.
@@ -184,22 +185,27 @@ for change in found.changes:
     print(f"interval: {change.interval}")
 
 # %% [markdown]
-# The interval comes from a bootstrap. It leaves out 0, so the fall is more than chance. Where does it come from? Every row lies in one of the frozen clusters, or in "novel": further from everything known than 98 % of the reference. The change splits exactly, bucket by bucket, into **mix** (other things were asked) and **rate** (the same things fared differently).
+# The interval comes from a bootstrap. It leaves out 0, so the fall is more than chance. Nine points, with one scan in ten turned: the network reads hardly any turned 1. Where would you see that in a file without pictures? Every row lies in one of the frozen clusters, or in "novel": further from everything known than 98 % of the reference. The change splits exactly, bucket by bucket, into **mix** (other things were asked) and **rate** (the same things fared differently).
 
 # %%
 if found.parts:
     change = found.changes[0]
     parts = found.parts[change.outcome][["mix", "rate"]] * (100 if change.is_rate else 1)
     size = parts.abs().sum(axis=1).sort_values(ascending=False, kind="stable")
-    ax = plots.canvas(width=7.2, height=3.4)[0, 0]
+    ax = plots.canvas(width=7.2, height=4.6)[0, 0]
     title = f"{size.index[0]}: the largest part of the change of {change.outcome}"
     xlabel = "part of the change (points)" if change.is_rate else "part of the change"
-    plots.mix_and_rate(ax, parts.loc[size.index[:6]], title=title, xlabel=xlabel)
+    plots.mix_and_rate(ax, parts.loc[size.index], title=title, xlabel=xlabel)
     plots.show(ax)
-    print(f"all buckets: mix {parts['mix'].sum():+.3g}, rate {parts['rate'].sum():+.3g}")
+    whole = parts["mix"].sum(), parts["rate"].sum()
+    print(f"all buckets: mix {whole[0]:+.2f}, rate {whole[1]:+.2f}, together {sum(whole):+.2f}")
+    ten = frozen.buckets.assign(current.embeddings[found.typical])
+    print("the ten rows of section 4:", *(frozen.buckets.names[k] for k in ten))
 
 # %% [markdown]
-# One bucket explains most of it, and the rows of beat 4 lie in it. You now have a sentence for the meeting: which rows, how many, and what they cost. You still have no cause. The report never claims one:
+# One bucket explains most of it, and the rows of section 4 lie in it. (The parts add up to a slightly larger fall than above. They leave out the half of the reference from which the clusters were learnt, and that half happened to fare worse.)
+#
+# You now have a sentence for the meeting: which rows, how many, and what they cost. You still have no cause. The report never claims one:
 
 # %%
 headline, sentences = verdict(found)
@@ -269,7 +275,7 @@ bucket = Buckets.fit(log.days(0, 27).embeddings).assign(week.embeddings)
 session = sessions_of(week)
 shares = [design_effect((bucket == k).astype(float), session) for k in range(12)]
 success = design_effect(week.outcomes["success"].to_numpy(float), session)
-print(f"queries in the week: {len(week)}")
+print(f"queries in the week: {len(week)}, in {session.max() + 1} sessions")
 print(f"design effect of a cluster's share: median {np.median(shares):.3g}")
 print(f"design effect of success: {success:.3g}")
 print(f"the week is worth {len(week) / np.median(shares):.3g} queries where topics are concerned")
@@ -310,16 +316,16 @@ plots.show(ax)
 # %% [markdown]
 # If you take one number home, take your own design effect. Log a session id, and hand it to the tests: in this project by the column `session`.
 #
-# Even then the null says "these sessions, shuffled". It does not say "an ordinary week". Tastes wander and weekends differ, so over longer gaps the sessions' test fires on quiet weeks too. Notebook 04 builds the threshold from history instead.
+# Even then the null says "these sessions, shuffled". It does not say "an ordinary week". Tastes wander and seasons turn, so two quiet weeks can fail this test too. Take the threshold for an alarm from the scores of your own quiet weeks; the table at the end lists it.
 
 # %% [markdown]
 # ## 8. How large must a window be?
 #
-# For the mean family (MMD, energy, sliced Wasserstein) there is a rule of thumb. With covariance S of the embeddings and a shift of length |δ|, two windows of
+# For the mean family (MMD, energy, sliced Wasserstein) there is a rule of thumb. With covariance S of the embeddings (tr is its trace) and a shift of length |δ|, two windows of
 #
 # $$ n \approx \frac{2\,(1.64 + 1.28)\,\sqrt{2 \operatorname{tr} S^2}}{|\delta|^2} $$
 #
-# rows each find the shift nine times in ten at 5 % false alarms. Multiply by your design effect.
+# rows each find the shift nine times in ten at 5 % false alarms: 1.64 and 1.28 are the normal distribution's points for 5 % and 10 %. Multiply by your design effect. The cell measures shifts in *radii* of the cloud, the typical distance of a row from the centre: the root of tr S.
 #
 # **Predict.** If you want to find a shift half as long, how many times as many rows do you need?
 
@@ -328,7 +334,7 @@ S = np.cov(np.asarray(reference.embeddings, dtype=float).T)
 radius = np.sqrt(np.trace(S))
 for share in (0.2, 0.1, 0.05):
     need = 2 * (1.64 + 1.28) * np.sqrt(2 * np.trace(S @ S)) / (share * radius) ** 2
-    print(f"shift of {share:.0%} of the cloud's radius: {need:5.3g} rows a window")
+    print(f"shift of {share:3.0%} of the cloud's radius: {need:5,.0f} rows a window")
 
 # %% [markdown]
 # Four times as many for half the shift. Decide first which change would cost you something, then choose the window. A window that is too small does not give you a weaker alarm; it gives you silence.
@@ -346,11 +352,11 @@ from sklearn.decomposition import PCA
 from helpers.metrics import classifier_auc
 
 calm = digits_case("none")
-text = [np.repeat(np.arange(150), 4), np.repeat(np.arange(150, 300), 4)]
+scan = np.repeat(np.arange(150), 4), np.repeat(np.arange(150, 300), 4)
 axes = PCA(40).fit(calm[0].embeddings)  # some units of this layer are always off
 x, y = (axes.transform(window.embeddings[:150]).repeat(4, axis=0) for window in calm)
 leaky = classifier_auc(x, y)
-honest = classifier_auc(x, y, groups=tuple(text))
+honest = classifier_auc(x, y, groups=scan)
 print(f"copies of a scan in any fold: AUC {leaky:.2g}")
 print(f"copies kept in one fold:      AUC {honest:.2g}")
 
@@ -377,7 +383,7 @@ print(f"copies kept in one fold:      AUC {honest:.2g}")
 # |---|---|
 # | reference | four quiet weeks, frozen, with a date; a new one when the model changes |
 # | baseline | about twelve further quiet weeks, whose scores say what is ordinary |
-# | window | one size, from beat 8, times your design effect; weekdays against weekdays |
+# | window | one size, from section 8, times your design effect; weekdays against weekdays |
 # | sessions | an id in every row; tests shuffle sessions |
 # | threshold | from the baseline and a budget of false alarms. Not p < .05, and not a tool's default |
 # | query-index gap | each query's best similarity to the index: no label needed, sees the supply |
@@ -386,7 +392,7 @@ print(f"copies kept in one fold:      AUC {honest:.2g}")
 #
 # **Practise.**
 #
-# 1. Change the story in beat 1 to `"contrast"` and run the notebook again. Which sentences of the verdict change?
+# 1. Change the story in section 1 to `"contrast"` and run the notebook again. Which sentences of the verdict change?
 # 2. Split your reference in two halves by time and compare them. How many of the nine scores lie beyond their shuffles? Nothing happened, so that is your noise.
 # 3. Open-ended: run the report on your own two files. Read the ten rows it names, and write down in one sentence what they have in common. If you cannot, what would you need to log?
 
