@@ -1,32 +1,68 @@
 """Two windows of embeddings in, one number out.
 
 Every metric is called `metric(reference, current, *, ...) -> float`. Windows are arrays, lists or
-DataFrames of shape (n, d) and (m, d), float32 or float64; for the metrics of one-dimensional samples
-(`psi`, `kl_divergence`, `js_divergence`) of shape (n,) or (n, 1). Bad windows raise ValueError with the
-name of the argument. A larger number means more drift, except where a docstring says otherwise.
+DataFrames of shape (n, d) and (m, d), of integers, float32 or float64, in any memory order; for the metrics
+of one-dimensional samples (`psi`, `kl_divergence`, `js_divergence`) of shape (n,) or (n, 1). All is
+computed in float64, so float32 windows give the number that the same values in float64 give. Bad windows
+and options raise ValueError or TypeError with the name of the argument. A larger number means more drift,
+except where a docstring says otherwise.
 
 None of these numbers says by itself whether it is large: see `helpers.calibration` for that; nor
 whether anybody was hurt: see `helpers.outcomes`.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.distance import jensenshannon
-from scipy.stats import chi2_contingency, entropy
+from scipy.stats import chi2_contingency
+from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import pairwise_distances_argmin_min, roc_auc_score
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import pairwise_distances_argmin_min
 from sklearn.metrics.pairwise import euclidean_distances
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import gen_batches
+from sklearn.utils.validation import check_is_fitted
 
-from helpers.windows import as_window, as_windows
+from helpers.classifiers import classifier_accuracy, classifier_auc, domain_classifier
+from helpers.gaussians import frechet_distance, gaussian_kl, hotelling_t2
+from helpers.histograms import binned_shares, js_divergence, kl_divergence, psi
+from helpers.pairs import BLAS, Kernel, bin_sums, gaussian, minus_distance, two_sample
+from helpers.windows import (
+    as_generator,
+    as_pooled,
+    as_window,
+    as_windows,
+    fraction,
+    positive,
+    total_variance,
+    whole,
+)
 
-ROWS_AT_ONCE = 1024  # distance matrices are made in blocks of so many rows, to bound the memory
+__all__ = [
+    "binned_shares",
+    "centroid_distance",
+    "classifier_accuracy",
+    "classifier_auc",
+    "cluster_chi2",
+    "coverage_gap",
+    "domain_classifier",
+    "duplicate_share",
+    "energy_distance",
+    "frechet_distance",
+    "gaussian_kl",
+    "hotelling_t2",
+    "js_divergence",
+    "kl_divergence",
+    "median_gamma",
+    "mmd2",
+    "nearest_distance",
+    "novelty_share",
+    "psi",
+    "random_directions",
+    "sliced_wasserstein",
+    "spread_ratio",
+    "wasserstein_pc1",
+]
 
 
 # The mean family: sensitive to a moved centre, nearly blind to everything else.
@@ -56,8 +92,11 @@ def energy_distance(reference: ArrayLike, current: ArrayLike) -> float:
     >>> energy_distance([[0.0], [0.0]], [[1.0], [1.0]])
     2.0
     """
-    x, y = _centred(*as_windows(reference, current))
-    return 2 * _mean_pair(x, y, _distance) - _mean_pair(x, x, _distance) - _mean_pair(y, y, _distance)
+    pooled, n = as_pooled(reference, current)
+    if pooled.shape[1] == 1:
+        return float(2 * areas_between(pooled[:, 0], (np.arange(len(pooled)) >= n)[:, None], power=2)[0])
+    rows, unit = centred(pooled)
+    return max(0.0, unit * _of_two_windows(rows, n, minus_distance, 0.0))
 
 
 def mmd2(
@@ -75,17 +114,42 @@ def mmd2(
     >>> round(mmd2([[0.0], [0.0]], [[1.0], [1.0]], gamma=1.0), 4)
     1.2642
     """
-    x, y = _centred(*as_windows(reference, current))
-    gamma = median_gamma(x) if gamma is None else positive(gamma, "gamma")
+    pooled, n = as_pooled(reference, current)
+    gamma = median_gamma(pooled[:n]) if gamma is None else positive(gamma, "gamma")
+    return _of_two_windows(kernel_rows(pooled, gamma), n, gaussian, own_pairs(unbiased))
 
-    def kernel(squared: NDArray) -> NDArray:
-        return np.exp(-gamma * squared)
 
-    within = [_mean_pair(window, window, kernel) for window in (x, y)]
-    if unbiased:  # k(x, x) = 1, so the n pairs of a row with itself add exactly n to the sum
-        sizes = len(x), len(y)
-        within = [(n * n * mean - n) / (n * (n - 1)) for n, mean in zip(sizes, within, strict=True)]
-    return within[0] + within[1] - 2 * _mean_pair(x, y, kernel)
+def _of_two_windows(rows: NDArray, n: int, kernel: Kernel, own: float | None) -> float:
+    (xx, xy), (_, yy) = bin_sums(rows, np.array([0, n]), kernel)
+    return float(two_sample(xx, yy, xy, n, len(rows) - n, own))
+
+
+def centred(pooled: NDArray) -> tuple[NDArray, float]:
+    """Move the rows, in place, to mean 0 and divide by their largest value: no digit is lost far away."""
+    pooled -= pooled.mean(axis=0)
+    unit = max(pooled.max(), -pooled.min()) or 1.0
+    pooled /= unit
+    return pooled, float(unit)
+
+
+def kernel_rows(pooled: NDArray, gamma: float) -> NDArray:
+    """Scale the rows, in place, so that `pairs.gaussian` of them is exp(-gamma |x - y|^2)."""
+    rows, unit = centred(pooled)
+    scale = unit * np.sqrt(2 * gamma)
+    if scale > 3e6:  # beyond that, inner products do not resolve one bandwidth any more
+        raise ValueError(
+            f"gamma={gamma:.3g} is too large for windows whose values differ by {scale:.1g} bandwidths: "
+            "remove the outliers, or give a smaller gamma"
+        )
+    rows *= scale
+    return rows
+
+
+def own_pairs(unbiased: bool) -> float | None:
+    """Return what `pairs.two_sample` counts for a row with itself: nothing in the unbiased estimate."""
+    if not isinstance(unbiased, bool | np.bool_):
+        raise TypeError(f"unbiased={unbiased!r} must be True or False")
+    return None if unbiased else 1.0
 
 
 def median_gamma(window: ArrayLike, *, n_rows: int = 1000) -> float:
@@ -94,21 +158,16 @@ def median_gamma(window: ArrayLike, *, n_rows: int = 1000) -> float:
     Raises ValueError where more than half of the distances are zero.
     """
     x = as_window(window, "window")
-    x = x[np.linspace(0, len(x) - 1, min(n_rows, len(x))).astype(int)]
-    squared = euclidean_distances(x, squared=True)[np.triu_indices(len(x), k=1)]
-    median = float(np.median(squared))
-    if median <= 1e-14 * float((x**2).sum(axis=1).mean()):  # what rounding leaves of zero
+    x = x[np.linspace(0, len(x) - 1, min(whole(n_rows, "n_rows", least=2), len(x))).astype(int)]
+    rounding = 1e-28 * float((x**2).sum(axis=1).mean())  # what it leaves of the distance of two copies
+    x -= x.mean(axis=0)
+    median = float(np.median(euclidean_distances(x, squared=True)[np.triu_indices(len(x), k=1)]))
+    if median <= max(rounding, 1e-14 * float((x**2).sum(axis=1).mean()), 1e-300):
         raise ValueError("gamma has no median heuristic where one vector fills most rows: give it yourself")
     return 1 / median
 
 
-def positive(value: float, name: str) -> float:
-    """Return `value` if it is a positive finite number, or raise a ValueError naming it."""
-    if not (np.isreal(value) and 0 < value < np.inf):
-        raise ValueError(f"{name}={value} must be a positive finite number")
-    return float(value)
-
-
+@BLAS.wrap(limits=1, user_api="blas")  # many small products: a second thread would only wait and burn time
 def sliced_wasserstein(
     reference: ArrayLike, current: ArrayLike, *, n_projections: int = 100, rng: int = 0
 ) -> float:
@@ -126,15 +185,15 @@ def sliced_wasserstein(
     2.0
     """
     x, y = as_windows(reference, current)
-    if not isinstance(n_projections, int | np.integer) or n_projections < 1:
-        raise ValueError(f"n_projections={n_projections!r} must be a whole number, at least 1")
+    whole(n_projections, "n_projections", least=1)
     directions = random_directions(x.shape[1], n_projections, rng=rng)
     return float(np.mean(_wasserstein_by_column(x @ directions, y @ directions)))
 
 
 def random_directions(dim: int, n: int, *, rng: int = 0) -> NDArray[np.float64]:
     """Return n random unit vectors as the columns of (dim, n), orthogonal within blocks of `dim`."""
-    generator = np.random.default_rng(rng)
+    generator = as_generator(rng)
+    whole(dim, "dim", least=1), whole(n, "n", least=1)
     blocks = [np.linalg.qr(generator.normal(size=(dim, min(dim, n))))[0] for _ in range(-(-n // dim))]
     return np.hstack(blocks)[:, :n]
 
@@ -152,76 +211,24 @@ def wasserstein_pc1(reference: ArrayLike, current: ArrayLike, *, pca: PCA | None
     >>> wasserstein_pc1([[0.0], [1.0]], [[2.0], [3.0]])
     2.0
     """
-    x, y = as_windows(reference, current)
-    if pca is not None and pca.n_features_in_ != x.shape[1]:
-        raise ValueError(f"pca was fitted on {pca.n_features_in_} columns, the windows have {x.shape[1]}")
-    if x.shape[1] == 1:
-        return float(_wasserstein_by_column(x, y)[0])
+    pooled, n = as_pooled(reference, current)
+    if pca is None and pooled.shape[1] > 1:
+        total_variance(pooled[:n], "reference")
+        pca = PCA(n_components=1).fit(pooled[:n])
+    line = first_component(pooled, pca)
+    return float(_wasserstein_by_column(line[:n], line[n:])[0])
+
+
+def first_component(pooled: NDArray, pca: PCA | None) -> NDArray[np.float64]:
+    """Rows (n, d) on the first component of a fitted PCA, as (n, 1); rows of one column as they are."""
+    fitted(pca, PCA, "pca")
     if pca is None:
-        total_variance(x, "reference")
-        pca = PCA(n_components=1).fit(x)
-    return float(_wasserstein_by_column(pca.transform(x)[:, :1], pca.transform(y)[:, :1])[0])
-
-
-def psi(reference: ArrayLike, current: ArrayLike, *, bins: int | ArrayLike = 10) -> float:
-    """Population stability index of two 1-D samples: sum (q - p) ln(q / p) over bins.
-
-    p, q: shares of reference and current. `bins` is a number of quantile bins of the reference, or the
-    inner edges; the outer bins are open. A bin that is empty in one window counts as half an
-    observation there; one that is empty in both is left out. Without drift the index is distributed
-    about as (1/n + 1/m) chi2 with bins - 1 degrees of freedom: any fixed threshold, such as .1, is a
-    statement about the sample size.
-
-    >>> psi([1, 2, 3, 4], [1, 2, 3, 4], bins=2)
-    0.0
-    """
-    p, q = binned_shares(reference, current, bins=bins)
-    return float(np.sum((q - p) * np.log(q / p)))
-
-
-def kl_divergence(reference: ArrayLike, current: ArrayLike, *, bins: int | ArrayLike = 30) -> float:
-    """Kullback-Leibler divergence KL(current || reference) of two binned 1-D samples, in nats.
-
-    sum q ln(q / p): the surprise of somebody who expects the reference and sees the current window.
-    Swap the arguments for the other direction; the two differ. Bins and empty bins as in `psi`: without
-    the half observation an empty bin of the reference would make it infinite.
-
-    >>> kl_divergence([1, 2, 3, 4], [1, 2, 3, 4], bins=2)
-    0.0
-    """
-    p, q = binned_shares(reference, current, bins=bins)
-    return float(entropy(q, p))
-
-
-def js_divergence(reference: ArrayLike, current: ArrayLike, *, bins: int | ArrayLike = 30) -> float:
-    """Jensen-Shannon divergence of two binned 1-D samples, in nats: at most ln 2, symmetric for given edges.
-
-    The mean of the KL divergences of both windows from their average. SciPy's `jensenshannon` is its
-    square root. Bins as in `psi`.
-
-    >>> js_divergence([1, 2, 3, 4], [1, 2, 3, 4], bins=2)
-    0.0
-    """
-    p, q = binned_shares(reference, current, bins=bins)
-    return float(jensenshannon(p, q) ** 2)
-
-
-def binned_shares(
-    reference: ArrayLike, current: ArrayLike, *, bins: int | ArrayLike = 10
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Share of each 1-D window in each bin; see `psi` for `bins`, and for what becomes of empty ones."""
-    x, y = as_windows(reference, current, one_dimensional=True)
-    if np.ndim(bins) == 0:
-        if not isinstance(bins, int | np.integer) or bins < 2:
-            raise ValueError(f"bins={bins!r}: give a number of bins, at least 2, or the inner edges")
-        edges = np.unique(np.quantile(x, np.arange(1, bins) / bins))
-    else:
-        edges = np.sort(np.asarray(bins, dtype=np.float64))
-        if edges.ndim != 1 or len(edges) == 0 or not np.isfinite(edges).all():
-            raise ValueError("bins must be a number of bins or a list of finite inner edges")
-    counts = [np.bincount(np.searchsorted(edges, w[:, 0]), minlength=len(edges) + 1) for w in (x, y)]
-    smoothed = [np.maximum(count, 0.5)[counts[0] + counts[1] > 0] for count in counts]
-    return smoothed[0] / smoothed[0].sum(), smoothed[1] / smoothed[1].sum()
+        return pooled
+    if pca.n_features_in_ != pooled.shape[1]:
+        raise ValueError(
+            f"pca was fitted on {pca.n_features_in_} columns, the windows have {pooled.shape[1]}"
+        )
+    return pooled if pooled.shape[1] == 1 else pca.transform(pooled)[:, :1]
 
 
 # Shape, clusters, newcomers, copies: what the mean family does not see.
@@ -237,14 +244,6 @@ def spread_ratio(reference: ArrayLike, current: ArrayLike) -> float:
     """
     x, y = as_windows(reference, current)
     return float(np.log(total_variance(y, "current") / total_variance(x, "reference")))
-
-
-def total_variance(window: NDArray, name: str) -> float:
-    """Trace of the covariance of (n, d); raise a ValueError naming the window where it is zero."""
-    variance = float(window.var(axis=0, ddof=1).sum())
-    if variance <= 1e-20 * float((window**2).mean()):  # what rounding leaves of a constant
-        raise ValueError(f"{name} repeats one vector in all of its rows: it has no spread")
-    return variance
 
 
 def cluster_chi2(
@@ -265,8 +264,15 @@ def cluster_chi2(
     0.0
     """
     x, y = as_windows(reference, current)
+    fitted(clusters, KMeans, "clusters")
+    whole(n_clusters, "n_clusters", least=2), as_generator(rng)
     if clusters is None:
+        total_variance(x, "reference")
         clusters = KMeans(min(n_clusters, len(np.unique(x, axis=0))), n_init=3, random_state=rng).fit(x)
+    if clusters.n_features_in_ != x.shape[1]:
+        raise ValueError(
+            f"clusters was fitted on {clusters.n_features_in_} columns, the windows have {x.shape[1]}"
+        )
     dtype = clusters.cluster_centers_.dtype  # predict takes no other
     labels = [clusters.predict(window.astype(dtype)) for window in (x, y)]
     table = np.array([np.bincount(each, minlength=clusters.n_clusters) for each in labels])
@@ -284,9 +290,8 @@ def novelty_share(reference: ArrayLike, current: ArrayLike, *, quantile: float =
     0.5
     """
     x, y = as_windows(reference, current)
-    if not 0 < quantile < 1:
-        raise ValueError(f"quantile={quantile} must lie between 0 and 1")
-    known, held_out = np.array_split(np.random.default_rng(rng).permutation(len(x)), 2)
+    fraction(quantile, "quantile")
+    known, held_out = np.array_split(as_generator(rng).permutation(len(x)), 2)
     limit = np.quantile(nearest_distance(x[held_out], x[known]), quantile)
     return float(np.mean(nearest_distance(y, x[known]) > limit))
 
@@ -297,9 +302,7 @@ def nearest_distance(rows: ArrayLike, known: ArrayLike) -> NDArray[np.float64]:
     >>> nearest_distance([[0.0], [5.0]], [[1.0], [2.0]])
     array([1., 3.])
     """
-    rows, known = as_window(rows, "rows", least=1), as_window(known, "known", least=1)
-    if rows.shape[1] != known.shape[1]:
-        raise ValueError(f"rows has {rows.shape[1]} columns and known {known.shape[1]}: use one model")
+    rows, known = as_windows(rows, known, names=("rows", "known"), least=1)
     return pairwise_distances_argmin_min(rows, known)[1]
 
 
@@ -312,62 +315,13 @@ def duplicate_share(reference: ArrayLike, current: ArrayLike, *, decimals: int =
     >>> duplicate_share([[0.0], [1.0], [2.0], [3.0]], [[7.0], [7.0], [7.0], [1.0]])
     0.75
     """
+    if whole(decimals, "decimals", least=0) > 100:
+        raise ValueError(f"decimals={decimals} must be at most 100")
     shares = []
     for window in as_windows(reference, current):
         counts = np.unique(window.round(decimals), axis=0, return_counts=True)[1]
         shares.append(counts.max() / len(window) if counts.max() > 1 else 0.0)
     return float(shares[1] - shares[0])
-
-
-def classifier_auc(
-    reference: ArrayLike,
-    current: ArrayLike,
-    *,
-    groups: tuple[ArrayLike, ArrayLike] | None = None,
-    n_folds: int = 5,
-    rng: int = 0,
-) -> float:
-    """Out-of-fold ROC AUC of a classifier that tries to tell the windows apart; .5 is no difference.
-
-    Logistic regression on whitened principal components, the AUC averaged over the folds. `groups`, the
-    labels of sessions or of repeated texts in (reference, current), keeps each group within one fold:
-    without it, copies of a query on both sides of a fold look like drift.
-    A new cluster with a share e of the traffic cannot lift the best AUC above .5 + e / 2.
-
-    Source: Lopez-Paz & Oquab, "Revisiting classifier two-sample tests", ICLR 2017.
-    """
-    x, y = as_windows(reference, current)
-    rows, side = np.vstack([x, y]), np.repeat([0, 1], [len(x), len(y)])
-    if not 2 <= n_folds <= min(len(x), len(y)):
-        raise ValueError(f"n_folds={n_folds} must be at least 2, and at most the rows of the smaller window")
-    labels = None
-    folds: StratifiedKFold = StratifiedKFold(n_folds, shuffle=True, random_state=rng)
-    if groups is not None:
-        labels = np.concatenate([np.asarray(groups[0]), np.asarray(groups[1])])
-        if len(labels) != len(rows):
-            raise ValueError(
-                f"groups has {len(labels)} labels for {len(rows)} rows: give one a row, reference first"
-            )
-        if len(np.unique(labels)) < n_folds:
-            raise ValueError(f"groups has fewer groups than n_folds={n_folds}: use fewer folds")
-        folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=rng)
-    areas = []
-    for train, test in folds.split(rows, side, labels):
-        if len(np.unique(side[train])) < 2 or len(np.unique(side[test])) < 2:
-            raise ValueError(f"groups leaves a fold without rows of both windows: lower n_folds={n_folds}")
-        model = domain_classifier(rows[train], side[train])
-        areas.append(roc_auc_score(side[test], model.decision_function(rows[test])))
-    return float(np.mean(areas))
-
-
-def domain_classifier(rows: NDArray, side: NDArray) -> Pipeline:
-    """Fit the classifier of `classifier_auc`: rows (n, d), side 0 (reference) or 1 (current)."""
-    total_variance(rows, "rows")
-    # Newton steps end at machine precision, so that every machine finds the same coefficients.
-    logistic = LogisticRegression(C=0.01, class_weight="balanced", solver="newton-cholesky", tol=1e-8)
-    # The last billionth of the variance is rounding, which whitening would blow up.
-    whitening = PCA(n_components=1 - 1e-9, svd_solver="full", whiten=True)
-    return make_pipeline(whitening, logistic).fit(rows, side)
 
 
 # Queries against the index: the question that the queries alone cannot answer.
@@ -384,45 +338,54 @@ def coverage_gap(queries: ArrayLike, index: ArrayLike) -> float:
     >>> round(coverage_gap([[1.0, 0.0], [0.0, 2.0]], [[1.0, 0.0], [5.0, 0.0]]), 12)
     0.5
     """
-    q, documents = as_window(queries, "queries"), as_window(index, "index")
-    if q.shape[1] != documents.shape[1]:
-        raise ValueError(
-            f"queries has {q.shape[1]} columns and index {documents.shape[1]}: use one model for both"
-        )
+    q, documents = as_windows(queries, index, names=("queries", "index"))
     for name, rows in (("queries", q), ("index", documents)):
         if (np.linalg.norm(rows, axis=1) == 0).any():
             raise ValueError(f"{name} has a row of zeros, which has no direction: remove it")
     q /= np.linalg.norm(q, axis=1, keepdims=True)
     documents /= np.linalg.norm(documents, axis=1, keepdims=True)
-    best = [(q[rows] @ documents.T).max(axis=1) for rows in gen_batches(len(q), ROWS_AT_ONCE)]
+    best = [(q[rows] @ documents.T).max(axis=1) for rows in gen_batches(len(q), 1024)]
     return 1 - float(np.concatenate(best).mean())
 
 
-def _centred(x: NDArray, y: NDArray) -> tuple[NDArray, NDArray]:
-    """Move both windows so that the pooled mean is 0: distances stay, rounding errors shrink."""
-    mean = np.concatenate([x, y]).mean(axis=0)
-    return x - mean, y - mean
-
-
-def _distance(squared: NDArray) -> NDArray:
-    return np.sqrt(squared)
-
-
-def _mean_pair(x: NDArray, y: NDArray, of_squared_distance: Callable[[NDArray], NDArray]) -> float:
-    """Mean of a function of the squared distance over all pairs of a row of x and a row of y."""
-    total = 0.0
-    for rows in gen_batches(len(x), ROWS_AT_ONCE):
-        squared = euclidean_distances(x[rows], y, squared=True)
-        if x is y:  # a row and itself: rounding must not make them strangers
-            squared[np.arange(len(squared)), np.arange(rows.start, rows.start + len(squared))] = 0.0
-        total += float(of_squared_distance(squared).sum())
-    return total / (len(x) * len(y))
+def fitted(model: BaseEstimator | None, kind: type[BaseEstimator], name: str) -> None:
+    """Raise a TypeError naming the argument where it is neither None nor a fitted model of this kind."""
+    wanted = f"{name} must be a fitted {kind.__name__} of scikit-learn"
+    if not isinstance(model, kind | None):
+        raise TypeError(f"{wanted}, not {type(model).__name__}")
+    try:
+        model is None or check_is_fitted(model)
+    except NotFittedError as error:
+        raise TypeError(f"{wanted}: call its fit on a reference first") from error
 
 
 def _wasserstein_by_column(x: NDArray, y: NDArray) -> NDArray:
     """Exact 1-Wasserstein distance of each column: the area between the two distribution functions."""
-    pooled = np.ascontiguousarray(np.concatenate([x, y]).T)  # sorting along rows is faster
+    rows_x, rows_y = (np.ascontiguousarray(w.T) for w in (x, y))  # sorting along rows is faster
+    if len(x) == len(y):  # the k-th smallest meets the k-th smallest
+        return np.abs(np.sort(rows_x) - np.sort(rows_y)).mean(axis=1)
+    pooled = np.hstack([rows_x, rows_y])
     order = pooled.argsort(axis=1)
     step = np.where(order < len(x), 1 / len(x), -1 / len(y))
     between = np.abs(step.cumsum(axis=1)[:, :-1])
     return (between * np.diff(np.take_along_axis(pooled, order, axis=1), axis=1)).sum(axis=1)
+
+
+def areas_between(line: NDArray, is_current: NDArray, *, power: int) -> NDArray[np.float64]:
+    """Integral of |F - G|^power, with the distribution functions of the values that are current and not.
+
+    line (n,), is_current (n, k): k numbers. Power 1 gives the 1-Wasserstein distance, twice power 2 the
+    energy distance. The values are sorted once.
+    """
+    order = line.argsort(kind="stable")
+    gaps = np.diff(line[order])
+    ranks = np.arange(1, len(line))
+    areas = np.empty(is_current.shape[1])
+    for columns in gen_batches(len(areas), 16):
+        member = np.ascontiguousarray(is_current[order, columns].T)
+        m = member.sum(axis=1, keepdims=True)
+        n = len(line) - m
+        between = member[:, :-1].cumsum(axis=1, dtype=np.int32) * (1 / n + 1 / m)
+        between -= ranks / n
+        areas[columns] = np.abs(between) ** power @ gaps
+    return areas

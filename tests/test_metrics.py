@@ -684,12 +684,10 @@ def test_one_column_may_be_flat_a_series_or_a_matrix(name):
 
 
 @pytest.mark.parametrize("name", sorted(ALL.keys() - {"binned_shares"}))
-def test_integers_and_booleans_are_numbers(name):
+def test_integers_are_numbers(name):
     x, y = windows(name)
     x, y = (10 * x).astype(int), (10 * y).astype(np.int16)
     assert ALL[name](x, y) == pytest.approx(ALL[name](x.astype(float), y.astype(float)))
-    if name not in ("coverage_gap", "wasserstein_pc1", "mmd2"):
-        assert math.isfinite(ALL[name](x > 0, y > 0))
 
 
 @pytest.mark.parametrize("name", sorted(ALL.keys() - {"binned_shares"}))
@@ -907,7 +905,7 @@ def test_several_columns_are_refused_where_one_is_wanted(name):
         ),
         (
             lambda x, y: classifier_auc(x, y, groups=(range(60), range(44))),
-            "groups has 104 labels for 105 rows",
+            "groups has (60,) and (44,) labels for 60 and 45 rows",
         ),
         (lambda x, y: coverage_gap(0 * x, y), "queries has a row of zeros"),
         (lambda x, y: coverage_gap(x, 0 * y), "index has a row of zeros"),

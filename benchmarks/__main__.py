@@ -1,0 +1,234 @@
+"""Measure the helpers against peers and the machine: `python -m benchmarks --peers PYTHON`.
+
+PYTHON is the interpreter of an environment with benchmarks/requirements.txt; by default the one at work.
+Writes results/table.md and results/ratios.svg, about ten minutes on two cores.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import matplotlib
+
+matplotlib.use("svg")
+import matplotlib.pyplot as plt
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+OURS, LIMIT = "ours", "machine's limit"
+
+
+class Case(NamedTuple):
+    """One row of the plan: a task, sizes, and who takes part with how many permutations.
+
+    A pair of numbers for a peer means: measured with so many permutations each, and extended in a straight
+    line to `permutations`.
+    """
+
+    task: str
+    n: int
+    m: int
+    d: int
+    permutations: int
+    peers: dict[str, int | tuple[int, int]]
+    rounds: int = 3
+
+    def title(self) -> str:
+        """Words for the table."""
+        resamples = f", {self.permutations} permutations" if self.permutations else ""
+        return f"{self.task}, n = {self.n:,}, m = {self.m:,}, d = {self.d}{resamples}"
+
+
+PLAN = [
+    Case("mmd", 500, 500, 384, 500, {LIMIT: 500, "Alibi Detect": 500, "Frouros": (4, 12), "hyppo": (4, 12)}),
+    Case("mmd", 2000, 2000, 384, 500, {LIMIT: 500, "Alibi Detect": 500, "Frouros": (2, 6), "hyppo": (2, 6)}),
+    Case("mmd", 2000, 1000, 384, 500, {LIMIT: 500}),
+    Case("mmd", 5000, 5000, 384, 500, {LIMIT: 500, "Alibi Detect": (4, 12)}),
+    Case("energy", 1000, 1000, 384, 500, {LIMIT: 500, "hyppo": (2, 6)}),
+    Case("energy", 2000, 2000, 384, 500, {LIMIT: 500, "hyppo": (1, 3)}),
+    Case("classifier", 1000, 1000, 384, 500, {"scikit-learn": (4, 12)}),
+    Case("wasserstein 1-D", 2000, 2000, 1, 500, {"SciPy": 500, "Frouros": 500}),
+    Case("energy 1-D", 2000, 2000, 1, 500, {"SciPy": 500}),
+    Case("sliced wasserstein", 2000, 2000, 384, 0, {"POT": 0}),
+    Case("mmd statistic", 1000, 1000, 384, 0, {"GeomLoss": 0, "Frouros": 0}),
+    Case("energy statistic", 1000, 1000, 384, 0, {"GeomLoss": 0}),
+    Case("wasserstein 1-D statistic", 2000, 2000, 1, 0, {"SciPy": 0, "POT": 0, "Frouros": 0}),
+    Case("mmd statistic", 50_000, 50_000, 384, 0, {}, rounds=1),
+]
+
+
+class Worker:
+    """A process for one implementation."""
+
+    def __init__(self, name: str, python: str) -> None:
+        # On a busy machine PyTorch is several times slower with two threads than with one.
+        threads = {} if name == OURS else {"OMP_NUM_THREADS": "1"}
+        command = [python, "-W", "ignore", "-m", "benchmarks.worker"]
+        pipe = subprocess.PIPE
+        environment = {**os.environ, **threads}
+        self.name = name
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
+        )
+
+    def do(self, case: Case, permutations: int) -> dict[str, Any]:
+        """Send a job and wait for its answer."""
+        job = case._asdict() | {"implementation": self.name, "permutations": permutations}
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write(json.dumps({**job, "peers": None}) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        return json.loads(line) if line else {"failed": "the process ended"}
+
+    def end(self) -> None:
+        """Close the process."""
+        if self.process.stdin:
+            self.process.stdin.close()
+        self.process.wait()
+
+
+def extended(low: dict, high: dict, at: tuple[int, int], to: int) -> dict[str, Any]:
+    """Extend two measurements with few permutations in a straight line to many."""
+    share = (to - at[0]) / (at[1] - at[0])
+    times = {key: low[key] + share * max(0.0, high[key] - low[key]) for key in ("wall", "cpu")}
+    return high | times | {"extended": True}
+
+
+def run_case(case: Case, peers: str) -> dict[str, dict[str, Any]]:
+    """Measure all who take part, in turns; return medians by name."""
+    workers = [Worker(OURS, sys.executable)]
+    workers += [Worker(name, sys.executable if name == LIMIT else peers) for name in case.peers]
+    answers: dict[str, list[dict]] = {worker.name: [] for worker in workers}
+    for turn in range(case.rounds):
+        for worker in workers:
+            earlier = answers[worker.name]
+            spent = sum(each.get("wall", 0) for each in earlier)
+            if earlier and ("cpu" not in earlier[-1] or (spent > 20 and turn)):
+                continue  # it is missing, or so slow that once is enough
+            at = case.peers.get(worker.name, case.permutations)
+            if isinstance(at, tuple):
+                low = worker.do(case, at[0])
+                high = worker.do(case, at[1]) if "cpu" in low else low
+                result = extended(low, high, at, case.permutations) if "cpu" in high else high
+            else:
+                result = worker.do(case, at)
+            earlier.append(result)
+    for worker in workers:
+        worker.end()
+    return {name: summary(results) for name, results in answers.items()}
+
+
+def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return medians of the times, and the largest peak."""
+    if "cpu" not in results[0]:
+        return results[0]
+    times = {key: median(each[key] for each in results) for key in ("wall", "cpu")}
+    return results[0] | times | {key: max(each[key] for each in results) for key in ("peak", "all")}
+
+
+def table(measured: list[tuple[Case, dict[str, dict[str, Any]]]]) -> str:
+    """Return the results as Markdown."""
+    head = ["task", "who", "CPU s", "CPU, ours = 1", "wall s", "peak MB above the inputs"]
+    lines = ["| " + " | ".join(head) + " |", "|---|---|--:|--:|--:|--:|"]
+    for case, results in measured:
+        unit = results[OURS].get("cpu")
+        for name, result in results.items():
+            who = f"**{name}**" if name == OURS else f"{name} {result.get('version', '')}".strip()
+            who = name if name == LIMIT else who
+            if "cpu" not in result:
+                reason = "missing" if "missing" in result else "failed"
+                lines.append(f"| {case.title()} | {who} | {reason} | | | |")
+                continue
+            mark = "\\*" if result.get("extended") else ""
+            ratio = f"{result['cpu'] / unit:.3g}" if unit else ""
+            peak = "" if result.get("extended") else f"{result['peak'] / 1e6:.0f}"
+            cells = [
+                case.title(),
+                who,
+                f"{result['cpu']:.3g}{mark}",
+                ratio,
+                f"{result['wall']:.3g}{mark}",
+                peak,
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def behind(measured: list[tuple[Case, dict[str, dict[str, Any]]]]) -> str:
+    """Say where somebody else needs less CPU time."""
+    lines = [
+        f"- {case.title()}: {name} needs {result['cpu'] / results[OURS]['cpu']:.2g} of our CPU time"
+        for case, results in measured
+        for name, result in results.items()
+        if "cpu" in result and "cpu" in results[OURS] and result["cpu"] < results[OURS]["cpu"]
+    ]
+    return "\n".join(lines) or "- nowhere in this run"
+
+
+def plot(measured: list[tuple[Case, dict[str, dict[str, Any]]]], path: Path) -> None:
+    """Draw how many times our CPU time the others need."""
+    bars = [
+        (f"{name}: {case.title()}", result["cpu"] / results[OURS]["cpu"], bool(result.get("extended")))
+        for case, results in measured
+        for name, result in results.items()
+        if name != OURS and "cpu" in result and "cpu" in results[OURS]
+    ]
+    bars.sort(key=lambda bar: bar[1])
+    figure, ax = plt.subplots(figsize=(10, 0.28 * len(bars) + 1.2), layout="constrained")
+    colours = ["0.6" if LIMIT in label else "#0072b2" for label, _, _ in bars]
+    hatches = ["//" if is_extended else "" for _, _, is_extended in bars]
+    drawn = ax.barh([label for label, _, _ in bars], [ratio for _, ratio, _ in bars], color=colours)
+    for bar, hatch in zip(drawn, hatches, strict=True):
+        bar.set_hatch(hatch)
+    ax.bar_label(drawn, [f"{ratio:.3g}" for _, ratio, _ in bars], padding=3, fontsize=8)
+    ax.axvline(1, color="black", linewidth=1)
+    ax.set(xscale="log", xlabel="CPU time, ours = 1 (log scale; hatched: extended from fewer permutations)")
+    ax.tick_params(axis="y", labelsize=8)
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main() -> None:
+    """Run the plan and write the results."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--peers", default=sys.executable, help="interpreter that has the peers")
+    parser.add_argument("--only", default="", help="run the cases whose title contains this, and print them")
+    options = parser.parse_args()
+    measured = []
+    for case in PLAN:
+        if options.only in case.title():
+            print(case.title(), file=sys.stderr, flush=True)
+            measured.append((case, run_case(case, options.peers)))
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    largest = measured[-1][1][OURS].get("all", 0) / 1e6
+    text = f"""# Speed and memory, measured side by side
+
+Made by `python -m benchmarks` ({machine}).
+Each implementation runs in its own process, in turns, on the same windows with the same bandwidth; medians.
+Compare CPU seconds: the machine may be shared. Peers have one thread, the helpers as many as there are cores.
+\\* extended in a straight line from fewer permutations. The machine's limit is half of the product of the
+pooled matrix with itself and with the permutations, in float32, and nothing else.
+
+{table(measured)}
+
+The last task needed {largest:.0f} MB in all, inputs and Python included.
+
+Where the helpers are not ahead:
+
+{behind(measured)}
+"""
+    if options.only:
+        print(text)
+        return
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "table.md").write_text(text, encoding="utf-8")
+    plot(measured, RESULTS / "ratios.svg")
+
+
+if __name__ == "__main__":
+    main()
