@@ -81,6 +81,16 @@ def alibi(task: str, x: np.ndarray, y: np.ndarray, permutations: int) -> Callabl
     return run
 
 
+def torchdrift(task: str, x: np.ndarray, y: np.ndarray, permutations: int) -> Callable[[], float]:
+    """TorchDrift."""
+    import torch
+    from torchdrift.detectors.mmd import GaussianKernel, kernel_mmd
+
+    kernel = GaussianKernel(lengthscale=float(np.sqrt(x.shape[1])))
+    u, v = torch.from_numpy(x), torch.from_numpy(y)
+    return lambda: float(kernel_mmd(u, v, n_perm=permutations, kernel=kernel)[1])
+
+
 def frouros(task: str, x: np.ndarray, y: np.ndarray, permutations: int) -> Callable[[], float]:
     """Frouros."""
     from frouros.callbacks import PermutationTestDistanceBased
@@ -172,6 +182,7 @@ IMPLEMENTATIONS = {
     "ours": ours,
     "machine's limit": limit,
     "Alibi Detect": alibi,
+    "TorchDrift": torchdrift,
     "Frouros": frouros,
     "hyppo": hyppo,
     "POT": pot,

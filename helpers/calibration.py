@@ -1,4 +1,7 @@
-"""Is that number large? The null distribution of a metric, by permuting who belongs to which window."""
+"""Is that number large? Nulls by permuting who belongs to which window; nulls and limits by history.
+
+The second kind, charts and their limits, is in `helpers.charts` and can be had from here too.
+"""
 
 import inspect
 from collections.abc import Callable
@@ -7,11 +10,25 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
+from sklearn.utils import gen_batches
 
+from helpers.charts import (
+    FalseAlarms,
+    average_run_length,
+    budget_limit,
+    cusum,
+    effective_monitors,
+    ewma,
+    false_alarm_interval,
+    run_length_limit,
+    weekday_z,
+)
 from helpers.classifiers import accuracies
 from helpers.metrics import (
     areas_between,
     centred,
+    centroid_distance,
     classifier_accuracy,
     energy_distance,
     first_component,
@@ -24,8 +41,25 @@ from helpers.metrics import (
 from helpers.pairs import BLAS, bin_sums, gaussian, minus_distance, two_sample
 from helpers.windows import as_generator, as_groups, as_pooled, as_window, positive, whole
 
+__all__ = [
+    "FalseAlarms",
+    "Power",
+    "TestResult",
+    "average_run_length",
+    "budget_limit",
+    "cusum",
+    "design_effect",
+    "effective_monitors",
+    "ewma",
+    "false_alarm_interval",
+    "permutation_test",
+    "power",
+    "run_length_limit",
+    "weekday_z",
+]
+
 # Single units (rows or sessions) change sides up to MOST_UNITS of them, beyond it random bins of units.
-MOST_UNITS, MOST_BINS = 2048, 512
+MOST_UNITS, MOST_BINS, FEWEST_BINS = 2048, 512, 32
 
 
 class TestResult(NamedTuple):
@@ -53,9 +87,10 @@ def permutation_test(
     Parameters
     ----------
     metric : `metric(reference, current) -> float`, larger for more drift; options by `functools.partial`.
-        All resamples at once are computed for `mmd2`, `energy_distance`, `classifier_accuracy`, and for
-        `wasserstein_pc1` of one column or with a frozen `pca`. In `mmd2` the default bandwidth is here the
-        pooled median: in a test it must not know which row belongs to which window.
+        All resamples at once are computed for `mmd2`, `energy_distance`, `centroid_distance`,
+        `classifier_accuracy`, and for `wasserstein_pc1` of one column or with a frozen `pca`. In `mmd2` the
+        default bandwidth is here the pooled median: in a test it must not know which row belongs to which
+        window.
     reference, current : arrays of shape (n, d) and (m, d).
     groups : labels of (reference, current), one a row, such as sessions: groups then change sides as a
         whole, because queries of one session are not independent.
@@ -63,7 +98,8 @@ def permutation_test(
     rng : seed.
 
     Windows of more than 2048 rows (or groups) together change sides in some 500 random bins of equally many;
-    rows that are left over stay on their side. These are still permutations of rows, so that the level is
+    what is left over stays on its side: less than a bin of each window, or more of the larger window where
+    the other has less than a sixteenth of all. These are still permutations of rows, so that the level is
     exact, and all rows count in the statistic. From that size on `mmd2` and `energy_distance` work in
     float32, which moves the statistic by less than a millionth of the mean kernel or distance.
 
@@ -92,6 +128,8 @@ def permutation_test(
         values = areas_between(first_component(pooled, options.get("pca"))[:, 0], sides[unit], power=1)
     elif function is classifier_accuracy:
         values = accuracies(pooled, sides[unit], **options)
+    elif function is centroid_distance:
+        values = _centroid_distances(pooled, unit, sides)
     else:
         values = _one_by_one(metric, pooled, sides[unit])
     if not np.isfinite(values).all():
@@ -136,12 +174,12 @@ def _bins(
 ) -> tuple[NDArray[np.intp], tuple[int, int], int]:
     """Put many units into few bins at random; the first and the last bin, if 1 is returned, never move.
 
-    The other bins have equally many units, so that they can change sides. The smaller window gets up to
-    half of MOST_BINS, the other one the rest.
+    The other bins have equally many units, so that they can change sides: so many that nearly all units
+    move, unless the smaller window then had fewer than FEWEST_BINS of them.
     """
     if sum(n_units) <= MOST_UNITS:
         return unit, n_units, 0
-    size = -(-min(n_units) // (MOST_BINS // 2))
+    size = max(1, min(-(-sum(n_units) // MOST_BINS), min(n_units) // FEWEST_BINS))
     most = MOST_BINS - min(n_units) // size
 
     def bins(count: int) -> NDArray[np.intp]:
@@ -162,7 +200,9 @@ def _sides(
     observed = np.arange(sum(n_units)) >= n_units[0]
     sides = np.repeat(observed[:, None], 1 + n_resamples, axis=1)
     moving = slice(fixed, len(observed) - fixed)
-    sides[moving, 1:] = np.column_stack([rng.permutation(observed[moving]) for _ in range(n_resamples)])
+    integers = observed[moving].astype(np.intp)  # NumPy shuffles these faster than booleans
+    for resample in range(1, 1 + n_resamples):
+        sides[moving, resample] = rng.permutation(integers)
     return sides
 
 
@@ -177,8 +217,8 @@ def _pair_statistics(
 ) -> tuple[NDArray[np.float64], float]:
     """MMD or energy distance of every relabeling from one pass over the pairs, and the size of the kernel.
 
-    With K the sums of the kernel by units and v a column of 0 and 1, the sums over pairs are v'Kv (both
-    current), v'K1 - v'Kv (one of each), and the rest (both reference).
+    With L the sums of the kernel by units, each pair once, and v a column of 0 and 1, the sums over pairs
+    are v'Lv (both current), v'(L + L')1 - 2 v'Lv (one of each), and the rest (both reference).
     """
     if function is mmd2:
         # Of rows drawn from all, so that the bandwidth does not know who is where.
@@ -193,12 +233,25 @@ def _pair_statistics(
     units, starts, n_rows = np.unique(unit[order], return_index=True, return_counts=True)
     sums = bin_sums(rows[order], starts, kernel)
     v = sides[units].astype(np.float64)
-    yy = np.einsum("ij,ij->j", sums @ v, v)
-    xy = sums.sum(axis=0) @ v - yy
-    xx = sums.sum() - yy - 2 * xy
+    # L is lower triangular: rows further down meet more columns.
+    bands = gen_batches(len(v), 128)
+    yy = sum(np.einsum("ij,ij->j", sums[band, : band.stop] @ v[: band.stop], v[band]) for band in bands)
+    xy = (sums.sum(axis=0) + sums.sum(axis=1)) @ v - 2 * yy
+    xx = sums.sum() - yy - xy
     m = n_rows @ v
-    scale = size * abs(float(sums.sum())) / len(rows) ** 2
+    scale = 2 * size * abs(float(sums.sum())) / len(rows) ** 2
     return size * two_sample(xx, yy, xy, len(rows) - m, m, own), scale
+
+
+def _centroid_distances(pooled: NDArray, unit: NDArray, sides: NDArray) -> NDArray[np.float64]:
+    """Distance of the two means for every relabeling, from the sums of the rows of each unit."""
+    n_rows = len(pooled)
+    belongs = csr_array((np.ones(n_rows), (unit, np.arange(n_rows))), shape=(len(sides), n_rows))
+    of_units = belongs @ (pooled - pooled.mean(axis=0))
+    current = sides.T.astype(np.float64) @ of_units
+    reference = of_units.sum(axis=0) - current
+    m = (belongs.sum(axis=1) @ sides)[:, None]
+    return np.linalg.norm(reference / (n_rows - m) - current / m, axis=1)
 
 
 def _one_by_one(metric: Callable[..., float], pooled: NDArray, is_current: NDArray) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,8 +96,8 @@ class Event:
         return self.size * fraction[self.shape]
 
 
-def is_weekend(day: int) -> bool:
-    """Day 0 is a Monday."""
+def is_weekend(day: Any) -> Any:
+    """Tell of a day, or of each day of an array, whether it is a Saturday or Sunday; day 0 is a Monday."""
     return day % 7 >= 5
 
 

@@ -37,21 +37,6 @@ def by_window(log: Log, days: int = 1) -> pd.DataFrame:
     return table.rename_axis("day")
 
 
-def weekday_z(series: pd.Series, baseline: pd.Series) -> pd.Series:
-    """Standardise a daily series by the mean and sd of a baseline, weekdays and weekends apart.
-
-    Both are indexed by day, day 0 being a Monday. z = (x - mean) / sd of the baseline's days of that kind.
-    """
-    out = pd.Series(np.nan, index=series.index)
-    for weekend in (False, True):
-        now, then = (np.asarray(s.index) % 7 >= 5 for s in (series, baseline))
-        usual = baseline[then == weekend]
-        if usual.nunique() < 2:
-            raise ValueError("baseline needs at least two weekdays and two weekend days that differ")
-        out[now == weekend] = (series[now == weekend] - usual.mean()) / usual.std()
-    return out
-
-
 def weekday_adjust(series: pd.Series, quiet: ArrayLike) -> pd.Series:
     """Take from each day the mean of the quiet days of its kind, weekday or weekend.
 

@@ -39,12 +39,13 @@ def minus_distance(half: NDArray) -> NDArray:
 
 
 def bin_sums(rows: NDArray, starts: NDArray, kernel: Kernel) -> NDArray[np.float64]:
-    """Sum the kernel over all ordered pairs of different rows, by the bins of the two rows.
+    """Sum the kernel over all pairs of different rows, by the bins of the two rows.
 
     rows : (n, d), near the origin.
     starts : first row of each of the b bins, ascending from 0; each bin has at least one row.
 
-    Returns (b, b), symmetric. Only tiles below the diagonal are computed, one at a time on each core.
+    Returns (b, b), lower triangular: each pair counts once, at [bin of the later row, bin of the earlier].
+    Computed in tiles, one at a time on each core.
     """
     half_square = np.einsum("ij,ij->i", rows, rows) / 2
     bin_of = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(rows)))
@@ -56,7 +57,7 @@ def bin_sums(rows: NDArray, starts: NDArray, kernel: Kernel) -> NDArray[np.float
         bottom = min(top + height, n)
         bins = slice(bin_of[top], bin_of[bottom - 1] + 1)
         cuts = [0, *starts[bins][1:] - top, bottom - top]
-        band = np.zeros((bins.stop - bins.start, len(starts)))
+        band = np.zeros((bins.stop - bins.start, bins.stop))
         buffer = np.empty(height * width, rows.dtype)
         for left in range(0, bottom, width):
             right = min(left + width, bottom)
@@ -78,17 +79,17 @@ def bin_sums(rows: NDArray, starts: NDArray, kernel: Kernel) -> NDArray[np.float
     with BLAS.limit(limits=1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
         share_out = map if n <= height else pool.map
         for bins, band in share_out(band_sums, range(0, n, height)):  # in order: the same bits every time
-            sums[bins] += band
-    return sums + sums.T
+            sums[bins, : bins.stop] += band
+    return sums
 
 
 def two_sample(
     xx: NDArray, yy: NDArray, xy: NDArray, n: int | NDArray, m: int | NDArray, own: float | None
 ) -> NDArray:
-    """Mean kernel within x plus mean within y minus twice the mean between, from sums over pairs.
+    """Mean kernel within x plus mean within y minus twice the mean between, from sums over unordered pairs.
 
     own : the kernel of a row with itself, to count these pairs too (V-statistic); None leaves them out.
     """
     if own is None:
-        return xx / (n * (n - 1)) + yy / (m * (m - 1)) - 2 * xy / (n * m)
-    return (xx + n * own) / n**2 + (yy + m * own) / m**2 - 2 * xy / (n * m)
+        return 2 * (xx / (n * (n - 1)) + yy / (m * (m - 1)) - xy / (n * m))
+    return (2 * xx + n * own) / n**2 + (2 * yy + m * own) / m**2 - 2 * xy / (n * m)

@@ -63,10 +63,10 @@ def _checked(window: ArrayLike, name: str, one_dimensional: bool, least: int) ->
         raise ValueError(f"{name} has shape {array.shape}: give an array of shape {wanted}")
     if len(array) < least:
         raise ValueError(f"{name} has {len(array)} row(s): give at least {least}")
-    bad = int((~np.isfinite(array)).any(axis=1).sum())
-    if bad:
-        raise ValueError(f"{name} has NaN or infinity in {bad} row(s): remove or repair them first")
-    if max(float(array.max()), -float(array.min())) > LARGEST:
+    if not max(float(array.max()), -float(array.min())) <= LARGEST:  # NaN is not, either
+        bad = int((~np.isfinite(array)).any(axis=1).sum())
+        if bad:
+            raise ValueError(f"{name} has NaN or infinity in {bad} row(s): remove or repair them first")
         raise ValueError(
             f"{name} has values beyond {LARGEST:g}, whose squares overflow: rescale both windows"
         )
@@ -87,6 +87,22 @@ def positive(value: float, name: str) -> float:
         raise TypeError(f"{name}={value!r} must be a positive finite number")
     if not (np.isreal(value) and 0 < value < np.inf):
         raise ValueError(f"{name}={value} must be a positive finite number")
+    return float(value)
+
+
+def moderate(value: float, name: str) -> float:
+    """Return `value` if it is positive and its square and its inverse are too, or raise naming it."""
+    if not 1 / LARGEST <= positive(value, name) <= LARGEST:
+        raise ValueError(f"{name}={value} must lie between {1 / LARGEST:g} and {LARGEST:g}: rescale")
+    return float(value)
+
+
+def finite(value: float, name: str) -> float:
+    """Return `value` if it is a finite real number, or raise naming it."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
+        raise TypeError(f"{name}={value!r} must be a finite number")
+    if not (np.isreal(value) and np.isfinite(value)):
+        raise ValueError(f"{name}={value} must be a finite number")
     return float(value)
 
 
@@ -123,3 +139,44 @@ def as_groups(groups: tuple[ArrayLike, ArrayLike], n: int, m: int) -> tuple[NDAr
     if any(np.ma.is_masked(labels) or pd.isna(labels).any() for labels in (first, second)):
         raise ValueError("groups has a missing label: give each row one, or drop the row from both")
     return first, second
+
+
+def as_batch(batch: ArrayLike, dim: int | None) -> NDArray:
+    """Return a batch as an (n, dim) array of numbers, of any width where `dim` is None, or raise naming it.
+
+    n may be 0. The numbers may be NaN: to look at them is the caller's work, who passes over them anyway.
+    """
+    if np.ma.is_masked(batch):
+        raise ValueError("batch has masked values: remove their rows first")
+    try:
+        rows = np.asarray(batch)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError("batch is no table: give numbers, all rows of the same length") from error
+    if rows.dtype.kind not in "iuf":
+        raise ValueError(f"batch has dtype {rows.dtype}: give real numbers, all rows of the same length")
+    if rows.ndim != 2 or rows.shape[1] == 0 or (dim is not None and rows.shape[1] != dim):
+        raise ValueError(f"batch has shape {rows.shape}: give an array of shape (n, {dim or 'd'})")
+    return rows
+
+
+def as_timestamps(timestamp: ArrayLike | None, n: int) -> NDArray[np.float64]:
+    """Return one finite timestamp a row, from one a row or one for all, or raise naming it."""
+    if timestamp is None:
+        raise ValueError(
+            "timestamp is missing: a state that forgets needs the time of each row, or one for all"
+        )
+    if np.ma.is_masked(timestamp):
+        raise ValueError("timestamp has masked values: remove their rows first")
+    try:
+        times = np.asarray(timestamp)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"timestamp is no list of numbers: give one number, or {n}") from error
+    if times.dtype.kind not in "iuf" or times.shape not in ((), (n,)):
+        raise ValueError(
+            f"timestamp has shape {times.shape} and dtype {times.dtype}: give one number, or {n}"
+        )
+    one_each = np.empty(n)
+    one_each[:] = times
+    if not (np.abs(one_each) < 2**50).all():
+        raise ValueError("timestamp has NaN, infinity or a number beyond 2^50: give times of the rows")
+    return one_each

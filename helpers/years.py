@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from helpers.charts import weekday_z
 from helpers.events import Event
 from helpers.log import Log
-from helpers.outcomes import Buckets, by_window, weekday_z
+from helpers.outcomes import Buckets, by_window
 from helpers.synthetic import Product
 
 REFERENCE_DAYS, BASELINE_DAYS, YEAR_DAYS = 28, 84, 280
@@ -103,7 +104,7 @@ def daily_scores(log: Log, reference: Log, *, rng: int = 0) -> pd.DataFrame:
 
 
 def standardise(daily: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:
-    """`outcomes.weekday_z` of each of `SCORES`; of its logarithm where it is `SKEWED`."""
+    """`charts.weekday_z` of each of `SCORES`; of its logarithm where it is `SKEWED`."""
     z = {name: weekday_z(daily[name], baseline[name]) for name in SCORES}
     z |= {name: weekday_z(np.log(daily[name]), np.log(baseline[name])) for name in SKEWED}
     return pd.DataFrame(z)

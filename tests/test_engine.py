@@ -17,12 +17,14 @@ import helpers.calibration as calibration
 from helpers import metrics
 from helpers.calibration import permutation_test
 from helpers.metrics import (
+    centroid_distance,
     classifier_accuracy,
     energy_distance,
     frechet_distance,
     gaussian_kl,
     hotelling_t2,
     mmd2,
+    sliced_wasserstein,
     wasserstein_pc1,
 )
 from helpers.pairs import bin_sums, gaussian, minus_distance
@@ -51,7 +53,7 @@ def test_bin_sums_are_the_sums_over_all_pairs_but_of_a_row_with_itself(n, n_bins
     starts = np.sort(np.concatenate([[0], 1 + rng.choice(n - 1, n_bins - 1, replace=False)])).astype(int)
     distance = cdist(rows, rows)
     pairs = np.exp(-(distance**2) / 2) if kernel is gaussian else -distance
-    np.fill_diagonal(pairs, 0)
+    pairs = np.tril(pairs, -1)
     expected = np.add.reduceat(np.add.reduceat(pairs, starts, axis=0), starts, axis=1)
     np.testing.assert_allclose(bin_sums(rows, starts, kernel), expected, rtol=1e-9, atol=1e-9)
 
@@ -61,10 +63,36 @@ def test_bin_sums_have_the_same_bits_every_time():
     assert np.array_equal(bin_sums(rows, starts, gaussian), bin_sums(rows, starts, gaussian))
 
 
+# Sliced Wasserstein.
+
+
+@pytest.mark.parametrize("sizes", [(1500, 1500), (2000, 700)], ids=str)
+@pytest.mark.parametrize("d", [1, 40])
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e6])
+@pytest.mark.parametrize("exponent", [1, 5], ids=["normal", "heavy tails"])
+def test_float32_moves_sliced_wasserstein_by_less_than_is_stated(sizes, d, offset, exponent, monkeypatch):
+    rng = np.random.default_rng(0)
+    x, y = (offset + rng.normal(size=(k, d)) ** exponent for k in sizes)
+    fast = sliced_wasserstein(x, y, n_projections=40)
+    monkeypatch.setattr(metrics, "MOST_FLOAT64", 10_000)
+    exact = sliced_wasserstein(x, y, n_projections=40)
+    pooled = np.vstack([x, y]) - np.vstack([x, y]).mean(axis=0)
+    assert 0 < abs(fast - exact) < 1e-7 * math.sqrt((pooled**2).sum(axis=1).mean())
+
+
+@pytest.mark.parametrize("sizes", [(2, 2), (3, 7), (40, 40), (25, 60), (60, 24)], ids=str)
+def test_the_distance_of_each_line_is_the_one_of_scipy(sizes):
+    rng = np.random.default_rng(1)
+    x, y = (rng.normal(size=(5, k)).round(1) for k in sizes)
+    expected = [stats.wasserstein_distance(u, v) for u, v in zip(x, y, strict=True)]
+    np.testing.assert_allclose(metrics._wasserstein_by_line(x, y), expected, rtol=1e-12)
+
+
 # Fast paths.
 
 PCA_3 = PCA(2).fit(np.random.default_rng(9).normal(size=(50, 3)))
 FAST = {
+    "centroid": (centroid_distance, 3),
     "energy, one column": (energy_distance, 1),
     "wasserstein, one column": (wasserstein_pc1, 1),
     "wasserstein, frozen component": (partial(wasserstein_pc1, pca=PCA_3), 3),
@@ -108,6 +136,7 @@ def test_leaving_one_row_out_in_closed_form_is_leaving_it_out():
 def bins_from_40_units(monkeypatch):
     monkeypatch.setattr(calibration, "MOST_UNITS", 40)
     monkeypatch.setattr(calibration, "MOST_BINS", 16)
+    monkeypatch.setattr(calibration, "FEWEST_BINS", 4)
 
 
 @pytest.mark.parametrize("sizes", [(60, 60), (50, 43), (300, 21), (21, 300), (500, 2)], ids=str)
@@ -124,6 +153,24 @@ def test_bins_that_move_are_of_equal_size_and_all_rows_have_a_place(sizes, bins_
     assert not sides[0].any() and sides[-1].all()
     assert len(set(map(bytes, sides.T.copy()))) > (2 if min(sizes) < 3 else 20)
     np.testing.assert_array_equal(counts @ sides, m)  # every resample has windows of the same sizes
+
+
+@pytest.mark.parametrize("sizes", [(5000, 5000), (1500, 1000), (2400, 400), (300, 4000)], ids=str)
+def test_nearly_all_rows_move_unless_one_window_is_tiny(sizes):
+    rng = np.random.default_rng(0)
+    unit, (bins_x, bins_y), _ = calibration._bins(np.arange(sum(sizes)), sizes, rng)
+    first, *moving, last = np.bincount(unit, minlength=bins_x + bins_y)
+    assert max(first, last) < moving[0] and min(bins_x, bins_y) > calibration.FEWEST_BINS
+    assert len(moving) <= calibration.MOST_BINS
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_fast_paths_give_the_numbers_of_single_calls_in_bins_too(name, bins_from_40_units):
+    metric, d = FAST[name]
+    x, y = windows(90, 70, d)
+    fast = permutation_test(metric, x, y, n_resamples=40)
+    each = permutation_test(slow(metric), x, y, n_resamples=40)
+    np.testing.assert_allclose(fast.null, each.null, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("metric", [mmd2, energy_distance], ids=lambda metric: metric.__name__)
@@ -178,6 +225,7 @@ def test_the_level_is_the_nominal_one(name, binned, monkeypatch):
     if binned:  # 12 bins of two rows each; one row of the larger window always stays
         monkeypatch.setattr(calibration, "MOST_UNITS", 20)
         monkeypatch.setattr(calibration, "MOST_BINS", 12)
+        monkeypatch.setattr(calibration, "FEWEST_BINS", 6)
     metric, d = METRICS[name]
     rng, repetitions = np.random.default_rng(3), 1500
     pvalues = np.array(
@@ -527,15 +575,51 @@ def test_a_peer_that_is_missing_is_reported():
     assert "hyppo needs 0.5 of our CPU time" in behind([(case, results)])
 
 
-def test_the_worker_measures_our_own():
+def test_a_goal_is_reached_missed_or_not_measured():
+    from benchmarks.__main__ import LIMIT, OURS, Case, goals
+
+    def line(goal, **cpu):
+        results = {
+            name: {"missing": "module"} if each is None else {"cpu": each} for name, each in cpu.items()
+        }
+        table = goals([(Case("mmd", 2000, 2000, 384, 500, {}), {OURS: {"cpu": 1.0}} | results)])
+        return next(each for each in table.splitlines() if goal in each)
+
+    for slower, verdict in ((99.0, "99 | missed"), (101.0, "101 | reached"), (None, "0 | not measured")):
+        peers = {"Alibi Detect": 250.0, "TorchDrift": slower}
+        assert f"| at least 100 | {verdict} |" in line("TorchDrift", **peers)
+    for limit, verdict in ((0.5, "2 | missed"), (0.8, "1.25 | reached")):
+        assert f"| at most 1.3 | {verdict} |" in line("limit", **{LIMIT: limit})
+
+
+def test_each_goal_is_about_one_case_of_the_plan():
+    from benchmarks.__main__ import GOALS, PLAN
+
+    for goal in GOALS:
+        assert sum(case.title().startswith(goal.case) for case in PLAN) == 1, goal
+
+
+@pytest.mark.parametrize("task, d", [("mmd", 3), ("wasserstein 1-D", 1), ("sliced wasserstein", 3)])
+def test_the_worker_measures_our_own(task, d):
     from benchmarks.worker import answer
 
-    for task, permutations in (("mmd", 9), ("wasserstein 1-D", 9), ("sliced wasserstein", 0)):
-        d = 1 if "1-D" in task else 3
-        job = {"implementation": "ours", "task": task, "n": 30, "m": 20, "d": d, "permutations": permutations}
-        result = answer(job)
-        assert result["cpu"] >= 0 and math.isfinite(result["value"])
-    assert "missing" in answer(job | {"implementation": "hyppo", "task": "mmd"}) or True
+    permutations = 0 if task == "sliced wasserstein" else 9
+    job = {"implementation": "ours", "task": task, "n": 30, "m": 20, "d": d, "permutations": permutations}
+    result = answer(job)
+    assert result["cpu"] >= 0 and math.isfinite(result["value"])
+
+
+def test_the_worker_says_what_is_missing_and_what_fails(monkeypatch):
+    from benchmarks import worker
+
+    def absent(*_):
+        raise ImportError("No module named 'absent'")
+
+    monkeypatch.setitem(worker.IMPLEMENTATIONS, "absent", absent)
+    monkeypatch.setitem(worker.IMPLEMENTATIONS, "broken", lambda *_: lambda: 1 / 0)
+    job = {"task": "mmd", "n": 30, "m": 20, "d": 3, "permutations": 9}
+    assert worker.answer(job | {"implementation": "absent"}) == {"missing": "No module named 'absent'"}
+    assert worker.answer(job | {"implementation": "broken"})["failed"].startswith("ZeroDivisionError")
 
 
 def test_the_modules_stay_short():

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from helpers.charts import weekday_z
 from helpers.log import Log
 from helpers.outcomes import (
     Buckets,
@@ -16,7 +17,6 @@ from helpers.outcomes import (
     event_study,
     lagged_correlation,
     weekday_adjust,
-    weekday_z,
 )
 from helpers.synthetic import Event, Product
 

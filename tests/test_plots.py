@@ -342,6 +342,36 @@ def quadrants_case():
     return {"points": points, "title": "Four owners", **options}, phrases
 
 
+@case(plots.control_chart)
+def control_chart_case():
+    z = pd.Series([0.5, -1.25, 1.0, 2.0, 3.0, 0.25], index=range(4, 10))
+    phrases = [
+        "Control chart of EWMA from day 4 to 9: daily scores as points between -1.25 and 3.00, the state as "
+        "a line up to 1.20, a dotted limit at 0.90; 2 alarms, on day 7, 8. launch is shaded from day 6 to 8."
+    ]
+    states = np.array([0.1, -0.2, 0.3, 0.95, 1.2, 0.05])
+    options = {"limit": 0.9, "label": "EWMA", "events": {"launch": (6, 8)}, "title": "Two alarms"}
+    return {"z": z, "states": states, **options}, phrases
+
+
+@case(plots.alarm_map)
+def alarm_map_case():
+    table = pd.DataFrame({"days\nby query": [4.0, 81.6], "weeks": [0.0, 42.0]}, index=["calm", "real"])
+    phrases = ["Table of quiet windows. calm: days by query 4, weeks 0; real: days by query 82, weeks 42."]
+    return {"table": table, "title": "It rings", "unit": "quiet windows"}, phrases
+
+
+@case(plots.budget_strips)
+def budget_strips_case():
+    rates = pd.DataFrame({"novelty": [0.0, 0.5, 4.5], "index_gap": [1.0, 3.5, 2.0]})
+    phrases = [
+        "Strips of 3 points each, alarms a quarter: novelty 0.00 to 4.50, median 0.50; index_gap 1.00 to",
+        "marks the budget, 1; a grey span (most teams) from 0.25 to 3.19 holds 50% of the points.",
+    ]
+    options = {"budget": 1, "span": (0.25, 3.19), "span_label": "most teams", "title": "It varies"}
+    return {"rates": rates, "xlabel": "alarms a quarter", **options}, phrases
+
+
 @case(figures.null_strips)
 def null_strips_case():
     null = np.random.default_rng(4).normal(5, 2, 199)
@@ -487,7 +517,7 @@ def test_svg_files_repeat_to_the_byte_and_carry_their_words(tmp_path):
 @pytest.mark.parametrize(
     "name",
     ["scatter", "histogram", "cdf_gap", "scree", "centres", "curves", "timeline"]
-    + ["harm_scatter", "placebo_paths", "quadrants", "drift_and_harm"],
+    + ["harm_scatter", "placebo_paths", "quadrants", "drift_and_harm", "control_chart"],
 )
 def test_both_axes_are_named(name):
     ax = draw(name)
@@ -769,6 +799,44 @@ def test_quadrants_name_every_point_and_cut_at_the_limits():
     ]
     where = {text.get_text(): tuple(x > 0.5 for x in text.get_position()) for text in corners}
     assert where == {"neither": (0, 0), "supply": (1, 0), "demand": (0, 1), "both": (1, 1)}
+
+
+def test_a_control_chart_draws_scores_states_limit_and_alarms():
+    (arguments, _), ax = CASES["control_chart"].make(), draw("control_chart")
+    scores, alarms = ax.collections
+    np.testing.assert_array_equal(scores.get_offsets(), list(arguments["z"].items()))
+    np.testing.assert_array_equal(alarms.get_offsets(), [[7, 0.95], [8, 1.2]])
+    states, limit = ax.lines
+    np.testing.assert_array_equal(states.get_xydata(), np.transpose([range(4, 10), arguments["states"]]))
+    assert set(limit.get_ydata()) == {0.9}
+    assert (ax.patches[0].get_x(), ax.patches[0].get_width()) == (5.5, 3)
+    assert ax.get_ylim()[0] < -1.25 and ax.get_ylim()[1] > 3
+
+
+def test_a_control_chart_without_an_alarm_or_an_event_says_so():
+    text = words(draw("control_chart", limit=2.5, events=None))
+    assert text.endswith("a dotted limit at 2.50; 0 alarms.")
+    assert draw("control_chart", limit=9.0).get_ylim()[1] > 9
+
+
+def test_an_alarm_map_is_darker_and_written_in_white_where_it_rings_more():
+    ax = draw("alarm_map")
+    written = [(text.get_text(), text.get_color()) for text in ax.texts]
+    assert written == [("4", "black"), ("0", "black"), ("82", "white"), ("42", "black")]
+    cells = ax.collections[0]
+    assert cells.get_clim() == (0, 100)
+    light = cells.to_rgba([0, 50, 100])[:, :3].sum(axis=1)
+    assert light[0] > light[1] > light[2]
+
+
+def test_budget_strips_mark_the_budget_and_its_span():
+    (arguments, _), ax = CASES["budget_strips"].make(), draw("budget_strips")
+    drawn = sorted(offsets(ax.collections[:1])[:, 0])
+    assert drawn == sorted(arguments["rates"]["novelty"])
+    assert [line.get_xdata()[0] for line in ax.lines] == [0, 1]
+    [span] = ax.patches
+    assert (span.get_x(), span.get_x() + span.get_width()) == (0.25, 3.19)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["most teams", "budget"]
 
 
 def test_null_strips_draw_every_shuffle_and_cut_off_what_is_far():

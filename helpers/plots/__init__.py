@@ -17,6 +17,7 @@ from helpers.plots.base import (
     show,
     use_style,
 )
+from helpers.plots.charts import alarm_map, budget_strips, control_chart
 from helpers.plots.outcomes import (
     change_map,
     harm_scatter,
@@ -40,12 +41,15 @@ from helpers.plots.windows import cdf_gap, centres, histogram, planes, scatter, 
 __all__ = [
     "COLOURS",
     "MARKERS",
+    "alarm_map",
     "alt_text",
     "bars",
+    "budget_strips",
     "canvas",
     "cdf_gap",
     "centres",
     "change_map",
+    "control_chart",
     "curves",
     "describe",
     "family_heatmap",

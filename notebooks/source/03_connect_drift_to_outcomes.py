@@ -48,6 +48,7 @@ import pandas as pd
 from scipy.stats import false_discovery_control, pearsonr
 
 from helpers import outcomes, plots, years
+from helpers.charts import weekday_z
 from helpers.metrics import centroid_distance
 from helpers.outcomes import OUTCOMES, Buckets, by_window
 from helpers.synthetic import Event, Product
@@ -196,7 +197,7 @@ for weekend, kind in enumerate(["weekday", "weekend"]):
     z[today] = (x[today] - usual.mean()) / usual.std()
     z_of_example = (np.log(0.10) - usual.mean()) / usual.std()
     print(f"{kind}: usually {np.exp(usual.mean()):.3f}; a distance of 0.100 has z = {z_of_example:.1f}")
-print(f"largest difference to helpers.outcomes.weekday_z: {(z - one.z['query_drift']).abs().max():.3f}")
+print(f"largest difference to helpers.charts.weekday_z: {(z - one.z['query_drift']).abs().max():.3f}")
 
 # %%
 shaded = {x: (e.start, e.end - 1) for x, e in zip("ABCDEFG", one.events.values(), strict=True)}
@@ -593,7 +594,7 @@ usual, steady = by_window(product.run(84, start=-84))["best_similarity"], produc
 corners = {}
 for name, happened in incidents.items():
     live = by_window(product.run(14, happened))
-    gap = outcomes.weekday_z(-live["best_similarity"], -usual).mean()
+    gap = weekday_z(-live["best_similarity"], -usual).mean()
     corners[name] = 100 * (steady - product.probe_success(0, happened)), gap, 100 * live["success"].mean()
 columns = ["probes that fail (points)", "query-index gap (mean z)", "success (%)"]
 corners = pd.DataFrame(corners, index=columns).T
@@ -668,4 +669,4 @@ print(comparison.map("{:.0f}".format).to_string())
 # - You split a change exactly into mix and rate, named the broken bucket, told a page design from drift, and used probes and gap to tell supply from demand.
 
 # %% [markdown]
-# Previous: [02 Quantify drift](02_quantify_drift.ipynb) · [map of the series](../README.md) · Next: [12 Monitor your own embeddings](12_monitor_your_own_embeddings.ipynb)
+# Previous: [02 Quantify drift](02_quantify_drift.ipynb) · [map of the series](../README.md) · Next: [04 Alert on drift](04_alert_on_drift.ipynb)
