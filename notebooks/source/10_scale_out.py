@@ -1,0 +1,415 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Scale out
+#
+# At the end you will have computed one drift score on one machine and on a cluster, lost a worker on the way, and got the same bits each time.
+#
+# **Launch:** run `python3 playbook.py open 10` in the project's folder. It opens this notebook in JupyterLab on your machine.
+#
+# | To read | To practise | To run | Memory |
+# |---|---|---|---|
+# | 25 minutes | 15 minutes | under a minute | under 1 GB, workers included |
+#
+# ## What you will be able to do
+#
+# - You can cut a drift job along its files, and say how many bytes a worker sends back.
+# - You can run the job on worker processes of your machine, and on a cluster by changing one line.
+# - You can make two runs agree to the last bit, and say why ordinary sums do not.
+# - You can say what is lost when a worker dies, and what brings it back.
+# - You can estimate cores and network for a billion vectors a day before you rent anything.
+#
+# ## What you need
+#
+# NumPy, and the idea of a **state** from notebook 05: it takes batches of rows, stays small, and merges with another state. You need not have run that notebook, nor know Dask. The data are synthetic; the cluster is real, if small: two worker processes on this machine.
+
+# %% tags=["setup"]
+# The helpers live one folder up.
+import sys
+
+sys.path.insert(0, "..")
+
+# %%
+import hashlib
+import os
+import tempfile
+from functools import reduce
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from distributed import as_completed
+from sklearn.cluster import KMeans
+
+from helpers import metrics, plots, scaleout
+from helpers.scaleout import Summary
+from helpers.streaming import ClusterCounts, HashSample, RandomFeatureMean, RunningMoments
+from helpers.synthetic import Event, Product
+
+# %% [markdown]
+# ## 1. What must a worker send back?
+#
+# Three weeks of a search product. Each evening each of its three clients (web, mobile, partner) leaves one Parquet file of the day's query embeddings. Such a piece of the data is a **shard**. On day 18 the mobile app ships a new embedder, and nobody rebuilds the index.
+
+# %%
+CLIENTS, DAYS, LAUNCH = ["web", "mobile", "partner"], 21, 18
+temporary = tempfile.TemporaryDirectory()
+folder, written = Path(temporary.name), 0
+product = Product(seed=1, queries_per_day=15_000)
+events = [Event("rotation", start=LAUNCH, size=0.5, segment="mobile")]
+
+
+def write(path, ids, day, vectors):
+    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+    table = pa.table({"id": ids, "day": np.full(len(ids), day), "embedding": column})
+    pq.write_table(table, path, row_group_size=10_000, use_dictionary=False)
+
+
+for day in range(DAYS):
+    log = product.run(days=1, start=day, events=events)
+    ids, written = written + np.arange(len(log)), written + len(log)
+    for sender in CLIENTS:
+        rows = np.flatnonzero(log.outcomes["segment"] == sender)
+        write(folder / f"day-{day:02}-{sender}.parquet", ids[rows], day, log.embeddings[rows])
+
+# %%
+shards = scaleout.find_shards(folder)
+print(f"{written} rows in {len(shards)} shards")
+print(pq.read_schema(shards[0]).remove_metadata().to_string())
+
+# %% [markdown]
+# The drift score is MMD², as in notebooks 02 and 05. With random features $\phi$ of a row, all it needs of a day is their sum and the number of rows:
+#
+# $$MMD^2 \approx \Big| \frac{S_X}{n_X} - \frac{S_Y}{n_Y} \Big|^2, \qquad S_X = \sum_{x \in X} \phi(x)$$
+#
+# (The helper also takes out the bias of small windows.) Sums of parts add up to the sum of the whole, so a day may be cut anywhere. A `Summary` holds this sum and three more states of the same kind: the mean and covariance, the counts of the reference's clusters, and a sample of rows chosen by the hash of their ids.
+#
+# Everything that all workers must share is chosen *once*, here from the first shard: the bandwidth, the seed of the features, the clusters. An **empty summary** carries it to them, as bytes.
+
+# %%
+first = np.stack(pq.read_table(shards[0])["embedding"].to_numpy())
+clusters = KMeans(12, n_init=1, random_state=0).fit(first)
+limit = np.quantile(clusters.transform(first).min(axis=1), 0.99)  # a row further out is novel
+empty = Summary(
+    RandomFeatureMean(64, n_features=256, gamma=metrics.median_gamma(first), seed=0),
+    RunningMoments(64),
+    ClusterCounts(clusters.cluster_centers_, limit=float(limit)),
+    HashSample(250),
+).to_bytes()
+
+# %% [markdown]
+# A worker takes the empty summary and the name of a shard, reads a few thousand rows at a time, and sends its summary back. Here are the lines; the helper `shard_state` has them too, with checks.
+#
+# **Predict.** A shard of 3000 rows of 64 numbers is 0.8 MB. How much is its summary: a half, a tenth, a hundredth? And of a shard of a million rows?
+
+
+# %%
+def by_hand(path):
+    summary = Summary.from_bytes(empty)
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(4096):
+            vectors = batch.column("embedding").flatten().to_numpy().reshape(len(batch), -1)
+            summary.update(vectors, ids=batch.column("id").to_numpy())
+    return summary.to_bytes()
+
+
+print("by hand and helper agree:", by_hand(shards[0]) == scaleout.shard_state(shards[0], empty))
+state = len(by_hand(shards[0]))
+for rows in [3_000, 30_000, 1_000_000]:
+    print(f"{rows:>9} rows: shard {rows * 64 * 4 / 1e6:6.1f} MB, summary {state / 1e6:.2f} MB")
+
+# %% [markdown]
+# The summary has one size, whatever it has seen. For a tiny shard that is no great saving; for a shard of a million rows it is a factor of over two thousand. The worker's memory is flat too, if the shard was written with care: Parquet is read one **row group** at a time, here of at most 10,000 rows. A file that is one huge group is held in memory whole.
+#
+# ## 2. What is the answer?
+#
+# Before you distribute anything, get the answer without: one process, one summary, one file after the other, no merge at all. The bytes in `single` are what every other way must give.
+
+# %%
+single = empty
+for path in shards:
+    single = scaleout.shard_state(path, single)  # goes on from where the last file ended
+whole = Summary.from_bytes(single)
+print(f"{whole.features.rows} rows; total variance {np.trace(whole.moments.covariance):.3f}")
+print(f"novel rows {whole.clusters.shares[-1]:.4f}; rows in the sample {len(whole.sample.rows)}")
+
+# %% [markdown]
+# ## 3. Does a cluster give the same answer?
+#
+# **Dask** has a scheduler, which hands out tasks, and workers, which do them. Without an address, `connect` starts both on this machine: two worker *processes* that share no memory with this notebook. They listen on 127.0.0.1 alone: no other machine can reach them. With an address, the same code runs on your cluster. That is the one line to change.
+
+# %%
+SCHEDULER = None  # or the address of yours, such as "tcp://scheduler.example:8786"
+client = scaleout.connect(SCHEDULER, workers=2, memory="500MB", scratch=temporary.name)
+# client.dashboard_link  # take the first # away, run the cell, and open the address
+
+# %% [markdown]
+# The link leads to Dask's own dashboard: which worker does what, how long, with how much memory. Keep it open beside the notebook. (On a rented machine such as Binder's you cannot reach it.) While the next cell runs you also see a progress bar, which goes away when the work is done.
+#
+# The job is a tree. Workers read the shards, and workers merge the summaries. `client.map` returns at once, with a **future** for each shard: a ticket for a result that stays on its worker. Only the days and the total come back to this notebook.
+#
+# ```
+# day-00-mobile  -> summary \
+# day-00-partner -> summary  > day 0 \
+# day-00-web     -> summary /         \
+#                                      > total
+# day-01-mobile  -> summary \         /
+# day-01-partner -> summary  > day 1 /
+# day-01-web     -> summary /          ...
+# ```
+#
+# **Predict.** Two workers finish their shards in an order that nobody planned. How far from the answer of section 2 will the answer be: equal, equal in the first ten digits, or in the first five?
+
+# %%
+states = client.map(scaleout.shard_state, shards, start=empty)
+by_day = [scaleout.merge_tree(client, states[3 * day : 3 * day + 3]) for day in range(DAYS)]
+total = scaleout.merge_tree(client, by_day)
+scaleout.show_progress([*states, *by_day, total])
+print("same bits as the single pass:", total.result() == single)
+days = [Summary.from_bytes(state) for state in client.gather(by_day)]
+
+# %% [markdown]
+# Equal, to the last bit. Section 4 shows why that is not a matter of course.
+#
+# The days' summaries are worth keeping. They are small, and any window is a merge of them. So you can choose the reference *afterwards*, without another look at the vectors. Take the first week, weekdays and weekend apart, because weekends bring other topics.
+
+# %%
+week, table = pd.Series(days[:7]), pd.DataFrame(index=range(DAYS))
+usual = {weekend: reduce(Summary.merge, week[(week.index >= 5) == weekend]) for weekend in (False, True)}
+for day, summary in enumerate(days):
+    reference = usual[day % 7 >= 5]
+    shares, before = summary.clusters.shares, reference.clusters.shares
+    table.loc[day, "MMD^2 x 1000"] = 1000 * summary.features.mmd2(reference.features)
+    table.loc[day, "moved between clusters (%)"] = 50 * np.abs(shares - before).sum()
+    table.loc[day, "novel (%)"] = 100 * shares[-1]
+score = table["MMD^2 x 1000"]
+print(table.loc[15:].map("{:.2f}".format).to_string())
+
+# %%
+ax = plots.canvas(width=8, height=3)[0, 0]
+later = score.loc[7:]
+band, launch = (score.loc[7:17].min(), score.loc[7:17].max()), {"mobile app": (LAUNCH, DAYS - 1)}
+axis = {"ylabel": "MMD^2 x 1000", "xlabel": "day", "band_label": "range of days 7 to 17"}
+title = "The launch shows, from summaries alone"
+plots.timeline(ax, later, title=title, band=band, events=launch, label="each day", **axis)
+plots.show(ax)
+
+# %% [markdown]
+# ## 4. Why are the bits the same?
+#
+# A computer's addition of ordinary (floating-point) numbers rounds each time. So $(a + b) + c$ and $a + (b + c)$ may differ in the last digit. On a cluster the order is chance. Notebook 05 tells how one state escapes this; here four must, together, however the rows are cut. The experiment runs in this process alone. Cut 2000 rows into pieces at random, some of them or many; sum up each piece; merge the pieces two by two, in a random order. Do so 200 times, once with ordinary sums of cosines, once with the summary.
+#
+# **Predict.** How many different results do the ordinary sums give in 200 trials: 1, about 20, about 200?
+
+
+# %%
+def merged_at_random(parts, merge, rng):
+    parts = [parts[place] for place in rng.permutation(len(parts))]
+    while len(parts) > 1:
+        one, two = (parts.pop(rng.integers(len(parts))) for _ in range(2))
+        parts.append(merge(one, two))
+    return parts[0]
+
+
+rng, rows, seen = np.random.default_rng(0), first[:2000], []
+waves = rng.normal(size=(64, 128))
+for _ in range(200):
+    pieces, sums, summaries = np.array_split(rng.permutation(len(rows)), rng.integers(2, 30)), [], []
+    for piece in pieces:
+        sums.append(np.cos(rows[piece] @ waves).sum(axis=0))
+        summaries.append(Summary.from_bytes(empty))
+        summaries[-1].update(rows[piece], ids=piece)
+    merges = (sums, np.add), (summaries, Summary.merge)
+    seen.append([merged_at_random(parts, merge, rng) for parts, merge in merges])
+
+# %%
+sums, summaries = [one.tobytes() for one, _ in seen], [two.to_bytes() for _, two in seen]
+trials = [1, 2, 5, 10, 20, 50, 100, 200]
+different = pd.DataFrame(index=trials)
+different["ordinary sums"] = [len(set(sums[:n])) for n in trials]
+different["summaries"] = [len(set(summaries[:n])) for n in trials]
+spread = np.ptp([one for one, _ in seen], axis=0).max() / len(rows)
+print(different.T.to_string())
+print("ordinary means differ by less than 1e-12:", spread < 1e-12)
+ax = plots.canvas(height=3.2)[0, 0]
+axis = {"xlabel": "random cuts and trees tried", "ylabel": "different results"}
+title = "Every order gives another sum, and the same summary"
+plots.curves(ax, different, title=title, colours=["alarm", "reference"], log_x=True, **axis)
+ax.set_yscale("log")
+ax.set_yticks([1, 10, 100], ["1", "10", "100"])
+plots.show(ax)
+
+# %% [markdown]
+# The summary rounds too, but only once, at the door: each row becomes whole numbers, and so do its cosines. From there on there are only sums of whole numbers, and those are exact. The sample is chosen by the hashes of ids, so order means nothing to it either.
+#
+# Be fair to the ordinary sums: they are not wrong. Their differences are far smaller than any drift. What exact sums buy is another kind of check. With ordinary sums you compare two runs within a tolerance, and argue about the tolerance. With exact ones you write `==`. A test, an audit, or a rerun after a crash then has a yes or a no.
+#
+# ## 5. What if a worker dies?
+#
+# Machines fail in the middle of jobs. Do it on purpose: start the job again, wait for the first shard to be done, and make the worker that holds the result kill itself, with signal 9, at once and without goodbye.
+#
+# **Predict.** Which is true afterwards? The job fails. Or it ends, and a shard is missing. Or it ends with the same bits.
+
+
+# %%
+def die():
+    os.kill(os.getpid(), 9)
+
+
+client.get_task_stream()  # the scheduler notes down the tasks from here on
+states = client.map(scaleout.shard_state, shards, start=empty, pure=False)  # else old results are reused
+lost = next(as_completed(states))
+owner = client.who_has([lost])[lost.key][0]
+client.run(die, workers=[owner], on_error="ignore")
+print("shards left to do when it died:", any(not state.done() for state in states))
+total = scaleout.merge_tree(client, states).result()
+print("same bits as the single pass:  ", total == single)
+
+# %%
+client.wait_for_workers(2, timeout=60)
+history = [event["action"] for _, event in client.get_events("all")]
+print("the scheduler's diary:", ", ".join(step for step in history if step.endswith("worker")))
+runs = [task["key"] for task in client.get_task_stream()]
+print("times that the lost shard was read:", runs.count(lost.key))
+
+# %% [markdown]
+# The job ended with the same bits. Here is what Dask did, and did not do:
+#
+# - The shard that the worker was reading, and the *finished* results that lay in its memory, were gone. Nobody had saved them.
+# - The scheduler still knew each task: a function, the name of a file, an empty summary. So it had the files read again, by whoever was there.
+# - A worker has a **nanny**, a small guard that starts a new process in its place. That is the last entry of the diary.
+#
+# Two things make this safe, and both are yours to keep. A task must be repeatable: it reads a file that does not change, and writes nowhere. And its result must not depend on order. Otherwise a rerun gives an *almost* equal number, and you cannot tell it from a mistake.
+#
+# It does not protect from everything. If the *scheduler* dies, the job is lost; start it again, and the bits will be the same. And a shard at which the worker dies again and again, four times by default, ends the job with the error `KilledWorker`. That is sensible: it is probably the shard.
+#
+# ## 6. What does a billion vectors a day take?
+#
+# A page of arithmetic before you rent a cluster: a billion vectors a day, 384 numbers each, in shards of a million. The rates were measured on one core of an ordinary server and rounded down. Exercise 3 replaces them by yours.
+#
+# **Predict.** How many cores must work all day: 1, 30 or 1000?
+
+# %%
+VECTORS, DIM, SHARD = 1_000_000_000, 384, 1_000_000
+RATES = {"random features alone": 300_000, "all four states": 50_000}  # vectors a second and core
+DISK, NETWORK = 500e6, 1e9 / 8  # bytes a second: one SSD, one gigabit
+
+wide = np.random.default_rng(0).normal(size=(300, DIM)) / np.sqrt(DIM)
+parts = RandomFeatureMean(DIM, gamma=1.0), RunningMoments(DIM), ClusterCounts(wide[:12], limit=1.0)
+large = Summary(*parts, HashSample(250))
+large.update(wide, ids=np.arange(300))
+state, raw, n_shards = len(large.to_bytes()), VECTORS * DIM * 4, VECTORS // SHARD
+
+# %%
+for name, rate in RATES.items():
+    hours = VECTORS / rate / 3600
+    print(f"{name}: {hours:.2g} core-hours, or {hours / 24:.0%} of one core")
+print(f"vectors {raw / 1e12:.2f} TB")
+print(f"summaries {state / 1e6:.1f} MB each, {state * n_shards / 1e9:.1f} GB in all")
+print(f"reading the vectors from one disk: {raw / DISK / 3600:.2g} hours")
+print(f"moving the vectors over the network: {raw / NETWORK / 3600:.2g} hours")
+print(f"moving the summaries instead: {state * n_shards / NETWORK:.2g} seconds")
+print(f"rows that one summary may hold: {RunningMoments.MOST / 1e9:.1f} billion")
+
+# %%
+traffic = pd.DataFrame(index=[10.0**power for power in range(5, 10)])
+traffic["the vectors"] = traffic.index * DIM * 4 / 1e9
+traffic["summaries of all shards"] = np.ceil(traffic.index / SHARD) * state / 1e9
+traffic["the day's summary"] = state / 1e9
+ax = plots.canvas(height=3.4)[0, 0]
+axis = {"xlabel": "vectors a day", "ylabel": "GB a day"}
+title = "In large shards, summaries weigh a thousandth"
+plots.curves(ax, traffic, title=title, colours=["alarm", "current", "reference"], log_x=True, **axis)
+ax.set_yscale("log")
+plots.show(ax)
+
+# %% [markdown]
+# **One core, and it is idle most of the day.** Most people guess a cluster. The score is a matrix product and a sum; that is what processors are best at. Look at the other lines: one disk takes as long to *read* the vectors as one core to compute their random features, and a gigabit network takes more than three times as long.
+#
+# So scaling out is not about arithmetic. It is about **sending the work to the data**: run the worker where the shard lies, and let summaries travel instead of vectors, about a thousandth of the bytes. And cores do matter where traffic comes in bursts, where a score must be ready in minutes, or where you score a year of history at once. Each of these is a factor on the page above.
+#
+# The last line is a limit: exact sums of whole numbers are exact only as long as they do not overflow. A summary refuses to grow beyond it, so keep one for each day or hour, not one for ever.
+
+# %% [markdown]
+# ## When this misleads you
+#
+# The same bits are the same bits. They are not the right ones. Cluster and laptop agree perfectly on whatever files they are given. And files get lost, or come twice: the upload times out, the job tries again, and both attempts have arrived. Most queues promise "at least once", not "once".
+#
+# Take day 18, the day of the mobile app's launch, and let its mobile shard come once, never, or three times. The repeated file is honest work: same rows, written in another order.
+#
+# **Predict.** What happens to the score when the mobile shard is missing? And when it comes three times?
+
+# %%
+today = [path for path in shards if f"day-{LAUNCH}" in path]
+mobile = next(path for path in today if "mobile" in path)
+again = pq.read_table(mobile)
+again = again.take(np.random.default_rng(0).permutation(len(again)))
+pq.write_table(again, folder / "again.parquet", compression="gzip")
+states = {path: scaleout.shard_state(path, empty) for path in [*today, str(folder / "again.parquet")]}
+others = [states[path] for path in today if path != mobile]
+deliveries = {"once": [states[mobile]], "never": [], "three times": 3 * [states[mobile]]}
+for name, delivered in deliveries.items():
+    summary = Summary.from_bytes(scaleout.merge_states([*others, *delivered]))
+    drift = 1000 * summary.features.mmd2(usual[False].features)
+    print(f"mobile shard {name:11}  rows {summary.features.rows:6}   MMD^2 x 1000 {drift:.2f}")
+print(f"highest of days 7 to 17: {band[1]:.2f}")
+
+# %%
+files = [Path(path).read_bytes() for path in (mobile, folder / "again.parquet")]
+print("files equal:    ", len({hashlib.sha256(file).digest() for file in files}) == 1)
+print("summaries equal:", states[mobile] == states[str(folder / "again.parquet")])
+stranger = RandomFeatureMean(64, n_features=256, gamma=0.5, seed=0)
+try:
+    whole.features.merge(stranger)
+except ValueError as error:
+    print("another bandwidth:", error)
+
+# %% [markdown]
+# Without the mobile shard the day hardly stands out from the quiet ones before it. With three of them the alarm is more than twice as loud as the truth. Nothing warned you, and every rerun would confirm it, bit by bit.
+#
+# What helps is a **register of shards**: which files must come, and what came. Exact sums give you something extra here. The repeated file has other bytes, because its rows stand in another order. Its *summary* has the same bytes. So the summary is a fingerprint of the rows, and a set of summaries finds whole duplicates. It does not find files that overlap in part; for those you need the ids. The sample by hash counts an id once, however often it comes: compare it with the number of rows (exercise 4).
+#
+# One mistake you cannot make: a worker with another bandwidth, seed or set of clusters. Its state is refused, as the last line shows.
+
+# %%
+client.close()  # of a cluster of yours it closes the connection only
+temporary.cleanup()
+
+# %% [markdown]
+# ## In production
+#
+# - The same job without a notebook: `python -m helpers.scaleout shards/ empty.state day.state --scheduler tcp://scheduler.example:8786`. The file `empty.state` holds the bytes of the empty summary. Leave `--scheduler` out to run it on this machine.
+# - The workers need this package at the same version, and must see the shards under the same names: a shared or mounted disk. Anyone who reaches a Dask scheduler can run code on its workers. Keep it in a private network, or turn on its TLS.
+# - Keep the empty summary with the reference, under one version. Keep the summaries of the days; throw the vectors away if your privacy rules say so. The sample holds vectors; leave it out if they say that too.
+# - Write row groups of some ten thousand rows, and files of some hundred thousand or more. For smaller shards the scheduler has more work than the workers.
+# - Plan for the busiest hour, not for the mean. Then double it, for the day on which you must do yesterday's work as well.
+#
+# **Practise.** Change one thing, predict, run.
+#
+# 1. Section 4: sum up in 32 bits, `.sum(axis=0, dtype=np.float32)`. By how much do the means differ now? Compare with the scores in section 3.
+# 2. Section 5: let both workers die, `workers=None`. What does the diary say? Which results survived?
+# 3. Section 6: time `large.update(rows, ids=ids)` on ten thousand rows, and put your rate into `RATES`. What does your own traffic take, with your own `DIM`?
+# 4. Open-ended: with `h` the largest hash in a full sample of `k`, there were about `(k - 1) / (h / 2**64)` different ids. Compare that with the number of rows, for clean days and for days with a repeated shard. Which overlap can you detect with 250 rows in the sample, and which with 5000?
+#
+# ## Recap
+#
+# - You cut the job along its files. A worker sends back a summary of one size, here 0.1 MB, for a tiny shard and for a large one.
+# - You ran it on two worker processes. `SCHEDULER` is the one line that sends the same job to a cluster.
+# - You saw ordinary sums change with every order, and summaries keep their bits, because each value is rounded once, at the door, and whole numbers add up exactly.
+# - You killed a worker. Its results were lost and computed again from the same files; the answer kept its bits. Files that are missing or come twice need a register.
+# - You did the arithmetic: a billion vectors a day are a few hours of one core and a matter of where the bytes are. Send the work to the data.
+
+# %% [markdown]
+# Previous: [05 Stream the score](05_stream_the_score.ipynb) · [map of the series](../README.md) · Next: [12 Monitor your own embeddings](12_monitor_your_own_embeddings.ipynb)
