@@ -193,7 +193,7 @@ def cost(name: str, batch: int, seconds: float, warm: int) -> dict[str, Any]:
 def kept(name: str, warm: int) -> dict[str, Any]:
     """Bytes of the saved state, pickled where it is not ours, and whether it can be merged.
 
-    Only after all clocks: CPython keeps the attributes of an object that was pickled in a dict, which is slower.
+    Only after all clocks: pickling makes CPython keep the attributes of an object in a dict, which is slower.
     """
     state = under_way(name, warm)[0].state
     parts = state if isinstance(state, list) else [state]
