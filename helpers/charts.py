@@ -6,7 +6,7 @@ chart of Shewhart, which looks at today only. Options by `functools.partial`.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -160,8 +160,13 @@ def _cusum_run_length(limit: float, shift: float, allowance: float = 0.5) -> flo
 
 def _nodes(low: float, high: float) -> tuple[NDArray, NDArray]:
     """Gauss-Legendre nodes and weights of an interval."""
-    node, share = np.polynomial.legendre.leggauss(NODES)
+    node, share = _unit_nodes()
     return low + (node + 1) * (high - low) / 2, share * (high - low) / 2
+
+
+@lru_cache
+def _unit_nodes() -> tuple[NDArray, NDArray]:
+    return np.polynomial.legendre.leggauss(NODES)
 
 
 def _chart_and_options(chart: Chart) -> tuple[Callable, dict]:
@@ -188,7 +193,9 @@ def run_length_limit(chart: Chart, days: float) -> float:
     low = high = 1e-3
     least = average_run_length(chart, low)
     if days < least:
-        raise ValueError(f"days={days} is too few: this chart has an alarm in {least:.1f} days at most")
+        raise ValueError(
+            f"days={days} is too few: with its limit near 0 this chart has one in {least:.1f} days"
+        )
     while average_run_length(chart, high) < days:
         high *= 2
     return float(brentq(lambda limit: average_run_length(chart, limit) - days, low, high))

@@ -32,7 +32,7 @@ class Draw(NamedTuple):
     mark: str
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=16)
 def frequencies(dim: int, n: int, gamma: float, seed: int) -> Draw:
     """Draw n frequencies of the kernel exp(-gamma |x - y|^2), and say which rows they are exact for."""
     width = np.sqrt(2 * gamma)  # one over the bandwidth

@@ -138,7 +138,10 @@ class DecayedReservoir:
     size : rows kept; half_life : in the unit of the timestamps; seed : of the dice, another one for each
     worker. Each row draws the key log(-log u) - t ln 2 / half_life, and the smallest keys stay: the
     u^(1 / weight) of Efraimidis and Spirakis with weight 2^(t / half_life), on a scale on which no age
-    overflows. Merging keeps the smallest keys of both, the same bits in any order of merges.
+    overflows, as far as 2^40 half-lives from 0. Merging keeps the smallest keys of both, the same bits in any
+    order of merges.
+
+    What it cannot tell you: what is long past. Ten half-lives leave a row a thousandth of its chance.
 
     Source: Efraimidis & Spirakis, "Weighted random sampling with a reservoir", Inf. Process. Lett. 97 (2006).
 

@@ -28,11 +28,10 @@ def whole_blocks(
             numbers = rows[block].astype(np.float64)
             numbers *= factor
             np.rint(numbers, out=numbers)
-        if (
-            not np.vdot(numbers, numbers) < largest**2 / 2
-        ):  # quick, and mostly enough; NaN is not less, either
-            bad = int((~np.isfinite(rows)).any(axis=1).sum())
-            if bad:
+        # The sum of squares is quick, and mostly enough; NaN is not less, either.
+        if not np.vdot(numbers, numbers) < largest**2 / 2:
+            if not np.isfinite(rows[block]).all():
+                bad = int((~np.isfinite(rows)).any(axis=1).sum())
                 raise ValueError(f"batch has NaN or infinity in {bad} row(s): remove or repair them first")
             if np.abs(numbers).max() > largest:
                 raise ValueError(f"batch has values beyond {largest / factor:.3g}: {advice}")

@@ -146,15 +146,18 @@ def connect(
     A ConnectionError says that no scheduler answers.
     memory, scratch : limit of each worker, and the folder where all may write.
     """
+    make = distributed().Client
     if scheduler is None:
-        return distributed().Client(
+        # Some seconds after a death Dask looks again, and gives up a worker that is starting just then.
+        importlib.import_module("dask.config").set({"distributed.deploy.lost-worker-timeout": "1 day"})
+        return make(
             n_workers=whole(workers, "workers", least=1), threads_per_worker=1, processes=True,
             host="127.0.0.1", dashboard_address="127.0.0.1:0", memory_limit=memory, local_directory=scratch,
             scheduler_kwargs={"local_directory": scratch},
             silence_logs=logging.CRITICAL,  # that a worker died and came back is no output of a notebook
         )  # fmt: skip
     try:
-        return distributed().Client(scheduler, timeout=PATIENCE)
+        return make(scheduler, timeout=PATIENCE)
     except (OSError, ValueError, TypeError) as error:
         advice = "start one with `dask scheduler`, or leave it None to work on this machine"
         raise ConnectionError(f"scheduler={scheduler!r} does not answer: {advice}") from error

@@ -49,8 +49,9 @@ class ProjectionSketch:
     directions : (d, k), such as the first components of a frozen PCA or `metrics.random_directions`.
     size : the K of the sketch; 200 gives ranks within 1.33 % (`rank_error`).
 
-    The sketch throws dice that cannot be seeded: two passes over one stream, or two merges, agree within
-    `rank_error` only, not in their digits. A distance below what that error makes of it means nothing.
+    Up to `size` rows the sketch is exact. Then it throws dice that cannot be seeded: two passes over one
+    stream, or two merges, or a restored state and the one that went on, agree within `rank_error` only, not
+    in their digits. A distance below what that error makes of it means nothing.
 
     What it cannot tell you: drift across its directions, or below `rank_error` along them.
 
@@ -94,9 +95,8 @@ class ProjectionSketch:
         with np.errstate(over="ignore", invalid="ignore"):
             lines = self.directions.T @ rows.T.astype(np.float64)
         if not np.isfinite(lines).all():
-            raise ValueError(
-                "batch has NaN, infinity or numbers that overflow: remove or repair those rows first"
-            )
+            bad = int((~np.isfinite(lines)).any(axis=0).sum())
+            raise ValueError(f"batch has NaN, infinity or values that overflow in {bad} row(s): remove them")
         for sketch, line in zip(self._sketches, lines, strict=True):
             sketch.update(line)
 

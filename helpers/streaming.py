@@ -97,8 +97,8 @@ class RandomFeatureMean:
         if whole(n_features, "n_features", least=2) % 2:
             raise ValueError(f"n_features={n_features} must be even: a sine comes with each cosine")
         self.dim, self.n_features = whole(dim, "dim", least=1), int(n_features)
-        if self.dim * self.n_features > 2**25:
-            raise ValueError(f"n_features={n_features} times dim={dim} must be at most 2^25: give fewer")
+        if self.dim * self.n_features > 2**24:
+            raise ValueError(f"n_features={n_features} times dim={dim} must be at most 2^24: give fewer")
         self.gamma, self.seed = moderate(gamma, "gamma"), whole(seed, "seed", least=0)
         self.half_life, self.memory, self._width, self._keep = None, None, np.inf, 1
         if half_life is not None:

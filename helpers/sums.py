@@ -120,7 +120,7 @@ class RunningMoments:
     def _read(cls, fields: dict[str, Any], arrays: dict[str, NDArray]) -> "RunningMoments":
         dim, rows = whole(fields["dim"], "dim", least=1), whole(fields["rows"], "rows", least=0)
         # Before the constructor makes room for so many columns.
-        total = expect(arrays["sum"], "sum", (dim,), most=rows * 2**16)
+        total = expect(arrays["sum"], "sum", (dim,))
         products = expect(arrays["products"], "products", (dim, dim), most=rows * 2**32)
         out = cls(dim, scale=fields["scale"])
         out._check_room(rows)

@@ -217,20 +217,19 @@ def with_a_torn_log(fitted, folder):
     """Cut the write-ahead log that a killed process left, anywhere; what is left are the first batches."""
     path, whole = copy(fitted, folder / "torn.sqlite"), copy(fitted, folder / "untorn.sqlite")
     send(whole, range(12), 400)
-    monitors = []
 
     def work():
-        monitors.append(Monitor(path))
+        monitor = Monitor(path)
         for number in range(8):
-            monitors[0].update(batch(number, 400), f"batch {number}")
-        os.kill(os.getpid(), signal.SIGKILL)
+            monitor.update(batch(number, 400), f"batch {number}")
+        os.kill(os.getpid(), signal.SIGKILL)  # before it is closed, which would empty the log
 
     os.waitpid(fork(work), 0)
     log = path.with_name("torn.sqlite-wal")
-    states, left, prefixes, equal = (path.read_bytes(), log.read_bytes()), [], 0, 0
+    file, logged, left, prefixes, equal = path.read_bytes(), log.read_bytes(), [], 0, 0
     for share in (0, 0.2, 0.4, 0.61, 0.8, 0.93, 0.999, 1):
-        path.write_bytes(states[0])
-        log.write_bytes(states[1][: int(len(states[1]) * share)])
+        path.write_bytes(file)
+        log.write_bytes(logged[: int(len(logged) * share)])
         path.with_name("torn.sqlite-shm").unlink(missing_ok=True)
         with Monitor(path) as monitor:
             found = {name for (name,) in monitor.store.rows("SELECT id FROM batch")}

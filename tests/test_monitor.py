@@ -211,6 +211,16 @@ def test_scores_are_those_of_the_rows_themselves(path):
         assert value["index_gap"] == pytest.approx(gap, abs=1e-9)
         assert value["novelty"] == novel
         assert value["failure"] == (~now.outcomes["success"]).mean()
+        p, q = (_clusters(log.embeddings, panel) for log in (usual, now))
+        p = (p + 0.5) / (p + 0.5).sum()
+        assert value["cluster_shift"] == pytest.approx(((q / q.sum() - p) ** 2 / p).sum(), rel=1e-9)
+
+
+def _clusters(rows, panel):
+    """Count the rows that are not novel by the cluster of their nearest known query."""
+    distance = np.linalg.norm(rows[:, None] - panel.known, axis=2)
+    near = distance.min(axis=1) <= panel.limit
+    return np.bincount(panel.cluster[distance.argmin(axis=1)[near]], minlength=panel.cluster.max() + 1)
 
 
 def _distances(x, y):
@@ -240,6 +250,17 @@ def test_charts_and_alarms_follow_from_values_and_calibration(path):
         np.testing.assert_allclose(chart["usual"], mine["mean"], rtol=0)
         some += chart["alarm"].sum()
     assert len(table) == len(score) == 51 * 3 * len(FAMILY) and some > 20
+
+
+def test_a_day_of_nineteen_queries_has_no_score_and_one_of_twenty_has(monitor):
+    monitor.update(queries([0], 19))
+    monitor.update(queries([1], 20))
+    monitor.update(queries([2], 20))
+    score = monitor.table("score").query("segment == 'all'").set_index("day")
+    assert score.loc[0, ["value", "z"]].isna().all(axis=None)
+    assert score.loc[1, ["value", "z"]].notna().all(axis=None)
+    words = monitor.table("verdict").query("segment == 'all'").set_index("day")["verdict"]
+    assert words[0] == "too few queries" != words[1]
 
 
 def test_the_words_follow_from_the_active_scores(path):
@@ -298,6 +319,14 @@ def test_rows_as_late_as_four_weeks_give_the_same_file_as_rows_in_time(fitted, t
         batches = [log.where(arrival // 2 == pair) for pair in range(35)]
         late = fed(copy(fitted, tmp_path / f"{seed}.sqlite"), *batches)
         assert late == in_time
+
+
+def test_a_day_can_change_for_four_weeks_to_the_day(fitted, tmp_path):
+    log = queries(range(12, 41), 60, seed=14)
+    in_time = fed(copy(fitted, tmp_path / "in time.sqlite"), *(log.days(day, day) for day in range(12, 41)))
+    late = np.asarray(log.outcomes["day"] == 12) & (np.arange(len(log)) % 2 == 0)
+    batches = [log.where(~late).days(day, day) for day in range(12, 41)]
+    assert fed(copy(fitted, tmp_path / "late.sqlite"), *batches, log.where(late)) == in_time
 
 
 def test_dtype_order_in_memory_and_kind_of_column_do_not_matter(fitted, tmp_path):
@@ -839,6 +868,12 @@ def test_a_monitor_that_is_opened_again_is_the_same(path):
     for place in ("all/0", "all/1"):
         saved = dict(state["frozen"])[place]
         assert Sums.from_bytes(saved).to_bytes() == saved
+
+
+def test_a_closed_monitor_says_that_it_is_closed_not_that_its_file_is_damaged(monitor):
+    monitor.close()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        monitor.update(GOOD)
 
 
 def test_a_file_is_fitted_once(path):

@@ -9,6 +9,7 @@ from functools import reduce
 from pathlib import Path
 from types import SimpleNamespace
 
+import dask
 import numpy as np
 import psutil
 import pyarrow as pa
@@ -183,6 +184,18 @@ def test_shard_that_kills_its_workers_four_times_ends_the_job_and_not_the_cluste
         merge_tree(client, [client.submit(killer(fatal), pure=False) for fatal in (False, True)]).result()
     client.wait_for_workers(2, timeout=30)
     assert summarise(client, find_shards(folder)).result() == single
+
+
+def test_worker_comes_back_however_long_it_takes_and_often_it_dies(tmp_path):
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1 ms"}),
+        connect(workers=1, memory="300MB", scratch=str(tmp_path)) as client,
+    ):
+        for _ in range(3):
+            [dead] = client.run(os.getpid).values()
+            psutil.Process(dead).kill()
+            psutil.Process(dead).wait(timeout=30)
+            assert client.submit(os.getpid, pure=False).result(timeout=30) != dead
 
 
 def test_nothing_is_left_when_a_cluster_of_ones_own_is_closed(tmp_path, monkeypatch):

@@ -74,6 +74,7 @@ from helpers.synthetic import Event, Product, unit
 
 # %%
 LAYERS = {
+    # loyalty: the chance that a query keeps its session's theme
     "independent queries": {"wander": 0, "weekend": 0, "session_length": 1, "loyalty": 0},
     "+ sessions": {"wander": 0, "weekend": 0},
     "+ weekends": {"wander": 0},
@@ -94,7 +95,7 @@ for (layer, options), seed in combinations_of(LAYERS.items(), range(3)):
     log = Product(seed, **options).run(28 + 56, start=-28)
     reference = log.days(-28, -1)
     sessions = reference.outcomes["session"]
-    some = np.random.default_rng(0).permutation(sessions.unique())[:800]
+    some = np.random.default_rng(0).permutation(sessions.unique())[:800]  # enough, and faster
     reference = reference.where(sessions.isin(some))
     windows = {
         "days": [log.days(day, day) for day in range(56)],
@@ -111,7 +112,9 @@ print("windows tested in each cell of a column:", ", ".join(map(str, counts)))
 # %%
 ax = plots.canvas(width=8, height=3)[0, 0]
 style = {"unit": "quiet windows with p ≤ .05, in percent", "xlabel": "quiet windows with p ≤ .05 (%)"}
-plots.alarm_map(ax, table, title="Nothing happened, and the pager rings on most days", **style)
+plots.alarm_map(
+    ax, table, title="Nothing happened, and the pager rings; shuffling sessions helps in part", **style
+)
 plots.show(ax)
 
 # %% [markdown]
@@ -130,7 +133,7 @@ print(
 )
 
 # %% [markdown]
-# **Weekends and wandering topics** break something that no shuffling can mend. The test asks whether the window and the reference come from *one* population. On a Saturday they do not. In a week in which two topics are a little more popular than last month they do not either. So the null hypothesis is false on most days, and the test is right to say so. It has answered a question that you did not ask, and the more queries you give it, the surer it gets: see the last two cells of the last row.
+# **Weekends and wandering topics** break something that no shuffling can mend. The test asks whether the window and the reference come from *one* population. On a Saturday they do not. In a week in which two topics are a little more popular than last month they do not either. So the null hypothesis is false on most days, and the test is right to say so. It has answered a question that you did not ask. And the more queries you give it, the surer it gets: see the last two cells of the last row. (With queries shuffled, days and weeks ring about equally often. The row of the weekends is calm for weeks, since each week has its weekend, as the reference has.)
 #
 # You wanted to know something else: *is today more unlike the reference than an ordinary day is?* For that you need ordinary days.
 
@@ -139,7 +142,7 @@ print(
 #
 # Take twelve more quiet weeks, the **baseline**: 84 daily scores. They show how far an ordinary day lies from the reference. From now on history is the null distribution, and nothing gets shuffled.
 #
-# Seven products, so that you see how much is luck. Each has 28 days of reference, then 84 of baseline, then 182 days, two quarters, of quiet life. Then the same life once more, with six incidents, each in its own four weeks, all of them small. `years.daily_scores` gives four scores a day, which will be your four **monitors**:
+# Seven products, so that you see how much is luck. Each has 28 days of reference, then 84 of baseline, then 182 days, two quarters, of quiet life. Then the same life once more, with six incidents, each in its own four weeks, most of them small: the embedder is upgraded, but not the index; a new topic gets 4 % of the queries; queries scatter more; 60 % of one topic's documents vanish; all queries move a little in one direction; one topic becomes more popular. `years.daily_scores` gives four scores a day, which will be your four **monitors**:
 #
 # | monitor | question |
 # |---|---|
@@ -176,7 +179,11 @@ baseline = {seed: scores.loc[-84:-1] for seed, scores in quiet.items()}
 drift = pd.concat(baseline.values())["query_drift"]
 weekend = drift.index % 7 >= 5
 ax, edges = plots.canvas(width=8, height=3)[0, 0], np.arange(0.03, 0.124, 0.004)
-style = {"edges": edges, "xlabel": "query drift", "title": "A quiet weekend looks like drift"}
+style = {
+    "edges": edges,
+    "xlabel": "query drift",
+    "title": "Quiet weekends lie further from the reference than weekdays",
+}
 plots.histogram(ax, drift[~weekend], label="weekdays", **style)
 plots.histogram(ax, drift[weekend], label="weekends", side="current", **style)
 ax.set(ylabel="days of seven products")
@@ -194,7 +201,7 @@ print(f"median distance: weekdays {drift[~weekend].median():.3f}, weekends {drif
 #
 # $$z = \frac{x - \text{mean of the baseline's days of that kind}}{\text{their standard deviation}}$$
 #
-# A distance has a long tail to the right, so its logarithm goes in. `years.standardise` does it for all four scores, with `charts.weekday_z`.
+# A distance has a long tail to the right, so for `query_drift` and `cluster_shift` the logarithm goes in; novelty and the gap stay as they are. `years.standardise` does all this, with `charts.weekday_z`.
 
 
 # %%
@@ -229,7 +236,7 @@ for ax, column, title in zip(axes.flat, columns, titles, strict=True):
 plots.show(axes)
 
 # %% [markdown]
-# The one limit is made by weekend days, and it is too high for all others. So it rings on Saturdays, and on Tuesdays it overlooks an embedder that was upgraded without its index. Comparing like with like costs nothing and wins on both sides. (With so few alarms, a handful more or less on weekends is luck.)
+# The one limit is made by weekend days, and it is too high for all others. So it rings on Saturdays, and on Tuesdays it overlooks an embedder that was upgraded without its index. Compared with its own kind, the same rule sees far more of those weekdays, and weekends no longer dominate the false alarms. (It rings a few times more in all; with so few alarms, a handful more or less is luck.)
 #
 # One more rule. Why not use the reference itself as the history? Because its days lie close to their own mean:
 
@@ -329,9 +336,9 @@ for name in ["Shewhart", "EWMA"]:
     print(f"{name:8} notices in {np.isfinite(first).sum()} of 7 products, after so many days: {days}")
 
 # %% [markdown]
-# Same score, same budget, same days. No single day of the small shift is loud, but nearly all are a little loud, and EWMA adds that up. (Its last diamond, three weeks after the shift has ended, is a false alarm: that is what the budget is for.) The figure shows one product; the two lines below it count all seven.
+# Same score, same budget, same days. Hardly a single day of the small shift is loud, but nearly all are a little loud, and EWMA adds that up. (Its last diamond, three weeks after the shift has ended, is a false alarm: that is what the budget is for.) The figure shows one product; the two printed lines count all seven.
 #
-# **You do not make an alarm more sensitive by lowering its limit. You do it by letting days add up.**
+# **A lower limit buys sensitivity with false alarms. Letting days add up buys it within the same budget.**
 
 # %% [markdown]
 # ## 4. Does the budget hold?
@@ -353,11 +360,11 @@ print(between.rename_axis("memory").map("{:.0f}".format).to_string())
 ax = plots.canvas(height=3.2)[0, 0]
 style = {"xlabel": "correlation with yesterday", "ylabel": "days between false alarms"}
 style |= {"colours": colours, "limit": (91, "budget")}
-plots.curves(ax, between, title="Scores that remember yesterday overspend the budget", **style)
+plots.curves(ax, between, title="If scores remember yesterday, EWMA and CUSUM overspend", **style)
 plots.show(ax)
 
 # %% [markdown]
-# Shewhart does not care: it judges each day by itself. The charts with memory add up days that say the same thing twice, and ring two, three, four times as often as you paid for. So measure the memory of your scores before you believe a limit from a textbook.
+# Shewhart does not care: it judges each day by itself. The charts with memory add up days that say the same thing twice, and ring up to four times as often as you paid for. So measure the memory of your scores before you believe a limit from a textbook.
 
 # %%
 before = {seed: days.loc[-84:-1] for seed, days in z.items()}  # the baseline, in sd
@@ -409,7 +416,7 @@ plots.show(axes)
 # %% [markdown]
 # On average, limits from history keep the budget, and the exact limits overspend it a little. A single monitor need not: each point is one of them, a black bar the median of a row. Many were silent for half a year. Some rang every three weeks, with the same recipe on the same kind of traffic.
 #
-# That is not a bug of either recipe. Twelve weeks are few. First, they do not tell you the mean: 60 weekdays know it to within $1/\sqrt{60}$ of a standard deviation. Second, they hardly tell you about a day that comes once a quarter. Take the simplest rule, "louder than the loudest of $B$ baseline days". The share of later days that are louder has the distribution Beta(1, $B$), whatever the score. It makes the grey span of the figure: 95 % of the limits of this rule ring no more often.
+# Part of this belongs to the scores: query drift and cluster shift stay below their budget, novelty and the gap overspend, and the mean holds both. The rest is that twelve weeks are few. First, they do not tell you the mean: 60 weekdays know it to within $1/\sqrt{60}$ of a standard deviation. Second, they hardly tell you about a day that comes once a quarter. Take the simplest rule, "louder than the loudest of $B$ baseline days". The share of later days that are louder has the distribution Beta(1, $B$), whatever the shape of the score, as long as the days are alike and independent. It makes the grey span of the figure: 95 % of the limits of this rule ring no more often. (The points are counts of two quarters, so they scatter more.)
 
 # %%
 for sign in (-1, 1):
@@ -432,7 +439,7 @@ print(
 # %% [markdown]
 # A mean that is off by its own standard error doubles the false alarms of EWMA, or halves them. And the loudest of twelve weeks may stand for anything from no false alarm in years to three a quarter. The seven products agree with the formula. (EWMA spends more than this rule in some of them, as the points to the right of the grey show: it adds up the error of the mean, too.)
 #
-# So do not promise "one false alarm a quarter". Promise what you can keep: **twelve quiet weeks buy about one, perhaps three, false alarms a quarter.** More quiet history narrows that. A cleverer method on the same 84 days does not.
+# So do not promise "one false alarm a quarter". Promise what you can keep: **twelve quiet weeks buy about one, perhaps three, false alarms a quarter; a single unlucky monitor may have more.** More quiet history narrows that. A cleverer method on the same 84 days can do so only by assuming something, such as the normal shape.
 #
 # ## 5. How many monitors share one budget?
 #
@@ -448,7 +455,7 @@ worth = charts.effective_monitors(either)
 print(f"each {each:.2f}, together {together:.2f} a quarter: worth {worth:.1f} independent monitors")
 
 # %% [markdown]
-# Nearly four. `query_drift` and `cluster_shift` are cousins: they rise and fall together on quiet days. But an alarm lies far out in the tail, and there even cousins seldom meet. Divide the two numbers, and you have the **effective number of monitors**. To have one false alarm a quarter from all of them, give each a budget of one in 91 times that many days.
+# Nearly four. `query_drift` and `cluster_shift` are cousins: they rise and fall together on quiet days. But with these limits each of them hardly ever rang, as the figure of section 4 shows, so the number is mostly about novelty and the gap, which seldom ring on the same day. (Two alarms two days apart count as two.) Divide the two numbers, and you have the **effective number of monitors**. To have one false alarm a quarter from all of them, give each a budget of one in 91 times that many days.
 #
 # **Predict.** Do that with the exact limits of EWMA, with its limits from history, and with Shewhart's, which were the loudest of the 84 days. Which of the three will come down to one a quarter?
 
@@ -467,7 +474,7 @@ print("false alarms a quarter, all four monitors together")
 print(pd.DataFrame(rows, columns).T.map("{:.1f}".format).to_string())
 
 # %% [markdown]
-# None of them, and Shewhart does not even move. Asked for one alarm in 331 days, the history answers with the loudest day that it has. You would have to know how loud a day is that comes once in 331, and 84 days have not shown you one. **You cannot buy alarms that are rarer than your history is long.** EWMA from history does better, because an average of several days can be put together in more ways than the baseline holds. The exact limit extrapolates with the normal distribution. Both end near two a quarter, which is within "about one, perhaps three".
+# None of them, and Shewhart does not even move. Asked for one alarm in 331 days, the history answers with the loudest day that it has. You would have to know how loud a day is that comes once in 331, and 84 days have not shown you one. **History alone cannot sell you alarms that are rarer than it is long.** EWMA from history does better, because an average of several days can be put together in more ways than the baseline holds. The exact limit extrapolates with the normal distribution. Both end near two a quarter: still above the budget, but far below what they were.
 #
 # So count the monitors before you set a limit, and keep them few. A monitor that sees what another one sees already costs budget and finds nothing new.
 #
@@ -506,7 +513,7 @@ def share_found(waits):
 waits = delays(history)
 found = share_found(waits)
 ax = plots.canvas(width=8, height=3.8)[0, 0]
-title = "No monitor finds everything, and two of them 'find' nothing"
+title = "No monitor finds everything, and two ring when nothing happened"
 plots.heatmap(ax, found, title=title, colour_label="alarm within 28 days (%)")
 plots.show(ax)
 chance = 1 - np.exp(-28 / 91)
@@ -518,9 +525,9 @@ print("median days until the alarm (…: in most products none within 28 days)")
 print(median.map("{:.0f}".format).replace("inf", "…").to_string())
 
 # %% [markdown]
-# Read the last row first. A monitor with one false alarm in 91 days rings within any 28 days with a chance of $1 - e^{-28/91}$, a good quarter. That is the **floor**. It is 43 % for the gap and 0 for query drift here, because their budgets turned out so differently in section 4. A table of detections without this row is worth little: the gap "finds" the topic mix in 43 % of the products, which is just as often as it finds nothing at all.
+# Read the last row first. A monitor with one false alarm in 91 days rings within any 28 days with a chance of $1 - e^{-28/91}$, a good quarter. That is the **floor**. It is 43 % for the gap and 0 for query drift here, because their rates of false alarms turned out so differently in section 4. A table of detections without this row is worth little: the gap "finds" the topic mix in 43 % of the products, which is just as often as it finds nothing at all.
 #
-# Now the rest. **Query drift** sees what moves the mean: the stale upgrade on day two, the small shift after nearly three weeks. **Novelty** and the **gap** see strangers within a week. The lost documents are seen by the gap alone: no query has changed, so no score of the queries can know. And **cluster shares** find the topic mix, as often as query drift does and sooner, and nothing else. They are the cousin of section 5, and one such incident is what their quarter of the budget buys.
+# Now the rest. **Query drift** sees what moves the mean: the stale upgrade on day two, the small shift only after nearly three weeks (section 3 needed a few days with the exact limit; the limits from history are too careful for this monitor). **Novelty** and the **gap** see queries unlike any in the reference, of a new topic or with more noise, within a week. The lost documents are seen by the gap alone: no query has changed, so no score of the queries can know. And **cluster shares** find the topic mix, as often as query drift does and sooner, and nothing else. They are the cousin of section 5, and one such incident is what their quarter of the budget buys.
 #
 # What does it cost to share one budget? Compare with the stricter limits of section 5.
 
@@ -530,7 +537,7 @@ for name, table in {"one a quarter each": found, "shared budget": share_found(de
     print(f"{name:18}: the best monitor of an incident finds it in {best:.0f} %; 'nothing' {nothing:.0f} %")
 
 # %% [markdown]
-# Hardly any detections, and "nothing" is found in 11 % instead of 19 %. This is the cheapest trade of the notebook.
+# It costs hardly any detections, and a monitor finds "nothing" in 11 % of the pieces instead of 19 %. (A later alarm is not counted as a cost here, as long as it comes within the 28 days.)
 #
 # ## 7. Whose threshold is this?
 #
@@ -605,7 +612,7 @@ table = pd.DataFrame(index=RULES)
 for n, repeats in {50: 100, 100: 100, 250: 40, 500: 15, 1000: 5}.items():
     table[f"n = {n}"] = 100 * np.mean([verdicts(texts(n), texts(n)) for _ in range(repeats)], axis=0)
 ax = plots.canvas(width=8, height=3)[0, 0]
-style = {"unit": "quiet windows called drifted, in percent", "xlabel": "queries a window"}
+style = {"unit": "quiet windows called drifted, in percent", "xlabel": "texts a window"}
 plots.alarm_map(ax, table, title="Nothing changed: the default thresholds measure the sample size", **style)
 plots.show(ax)
 
@@ -614,8 +621,8 @@ plots.show(ax)
 #
 # - `ratio` rings always, then never. Its 0.1 is about what two quiet windows of a few hundred texts differ by, in each component.
 # - `distance` and `model` fall with the size of the window, at speeds of their own.
-# - `mmd` with its fixed threshold is silent.
-# - `mmd` with the bootstrap rings always. It asks whether the score is above the *5 %* point of its null, and nearly every score is.
+# - `mmd` with its fixed threshold is nearly silent.
+# - `mmd` with the bootstrap rings always. It asks whether the score is above the *5 %* point of its null, and nearly every score is. What is more, the resamples have only half as many rows, so their null is wider, and its 5 % point lies even lower.
 #
 # (Rates from 100 windows at the left to 5 at the right: read the pattern, not the digits. On texts from other clusters the numbers are others, which is the point.)
 #
@@ -676,7 +683,7 @@ summary["first alarm"] = groups["day"].agg(lambda d: f"day {d.median():.0f} ({d.
 print(summary.to_string())
 
 # %% [markdown]
-# The incident is in the mean and in the standard deviation, so the same upgrade looks half as loud. With the exact limit it is still found soon. The limit from history does worse, *because* it is more careful: it has learned that a quarter of your history contains one such fortnight, and that you want to hear of no more. It answered your question. And the dashboard looks better than ever, with no false alarm at all.
+# The incident is in the mean and in the standard deviation, so the same upgrade looks half as loud. With the exact limit it is still found soon. The limit from history does worse, *because* it is more careful: it was raised until the chart rings about once a quarter on a history *with* the incident in it, so the incident itself used up the budget. And the dashboard looks better than ever, with no false alarm at all.
 #
 # Nobody is woken by a dashboard that is too calm. But the baseline gives the incident away. Chart it with the exact limit before you freeze it.
 
@@ -715,11 +722,11 @@ plots.show(ax)
 # %% [markdown]
 # ## Recap
 #
-# - You saw a test at 5 % ring on most quiet days. Sessions, weekends and wandering topics break it one after the other; shuffling sessions mends only the first, because the null hypothesis itself is false.
+# - You saw a test at 5 % ring on most quiet days when single queries are shuffled. Sessions, weekends and wandering topics break it one after the other; shuffling sessions mends only the first, because the null hypothesis itself is false.
 # - You made history the null: reference and baseline apart, logarithms, each day in standard deviations of its own kind. One limit for all days gave the weekends most of the false alarms and left weekdays half blind.
-# - You chose a chart from a budget. At one false alarm in 91 days, EWMA and CUSUM notice a small drift in half of Shewhart's time; a large one everybody sees at once. Scores with memory overspend it.
+# - You chose a chart from a budget. At one false alarm in 91 days, EWMA and CUSUM notice a small drift in half of Shewhart's time; a large one everybody sees at once. If scores remember yesterday, EWMA and CUSUM overspend it.
 # - You shared one budget among four monitors, found that no history buys alarms rarer than itself, and read a table of detections from its last row, "nothing".
-# - You measured default thresholds that ring always or never, depending on the window size. And you know what twelve quiet weeks can promise: about one false alarm a quarter, perhaps three, if they were quiet.
+# - You measured default thresholds that ring always or never, depending on the window size. And you know what twelve quiet weeks can promise: about one false alarm a quarter, perhaps three, for an unlucky monitor more, if they were quiet.
 
 # %% [markdown]
 # Previous: [03 Connect drift to outcomes](03_connect_drift_to_outcomes.ipynb) · [map of the series](../README.md) · Next: [05 Stream the score](05_stream_the_score.ipynb)

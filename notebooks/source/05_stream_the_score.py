@@ -152,7 +152,7 @@ plots.show(ax)
 print(error.map("{:.0f}".format).rename_axis("features").to_string())
 
 # %% [markdown]
-# 256 are enough for the loudest situation, 512 for all five, and **the number of rows does not enter**. The same 2 to 4 kB hold the score of ten thousand rows or of ten billion. On the whole, four times the features halve the error. (Twenty draws measure it with some luck, so the lines are not smooth.)
+# For a standard error of 10 %, 256 are enough for the loudest situation, and about 512 for all five (one draw in three misses by more), and **the number of rows does not enter**. The same 2 to 4 kB hold the score of ten thousand rows or of ten billion. On the whole, four times the features halve the error. (Twenty draws measure it with some luck, so the lines are not smooth.)
 
 # %% [markdown]
 # ## 2. May the draw change from week to week?
@@ -181,14 +181,14 @@ ratio = standing.div(standing["exact"], axis=0).iloc[:, 1:]
 print("score / exact score:", {name: f"{x.mean():.2f} +- {x.std():.2f}" for name, x in ratio.items()})
 
 # %% [markdown]
-# For a drift that stands still, most of the error of a frozen draw is a constant factor. Whatever you compare within the series carries the same factor, and it cancels. A fresh draw adds its error to every week anew. (Another drift points elsewhere and has another factor: in the table of beat 1 the same draw makes the small shift a little too large, and the upgrade a little too small.)
+# For a drift that stands still, a frozen draw scatters less than half as much from week to week as fresh ones do. The rest of its error is the same factor every week; it cancels when you compare weeks within the series. A fresh draw adds its error to every week anew. (Another drift points elsewhere and has another factor: in the table of beat 1 the same draw makes the small shift a little too large, and the upgrade a little too small.)
 #
 # And on a stream you could not do it anyway. To score a week with new frequencies you would need the rows of the reference, and they are gone. So `seed` and `gamma` belong to the reference, like a frozen PCA. States of different draws refuse each other.
 
 # %% [markdown]
 # ## 3. Which queries should you keep?
 #
-# A mean says *that* the queries moved. To see *which* ones did, to show an example in the incident channel, or to compute novelty and a classifier's AUC, you need rows. A **reservoir** is a sample of constant size from a stream of unknown length. The uniform one gives every row so far the same chance: let each row draw a random number, and keep the rows with the 500 smallest. (`Reservoir` reaches the same law without a draw for each row.)
+# A mean says *that* the queries moved. To see *which* ones did, to show an example in the incident channel, or to compute novelty and a classifier's AUC, you need rows. A **reservoir** is a sample of constant size from a stream of unknown length. The uniform one gives every row so far the same chance: let each row draw a random number, and keep the rows with the 500 smallest. (`Reservoir` reaches the same distribution without a draw for each row.)
 #
 # A steady product, without weekends and wandering topics, runs for four quiet weeks. Then comes one week with the upgrade. The reservoir has followed all five.
 #
@@ -217,14 +217,14 @@ print(f"of the four weeks before it {score(stream.embeddings[~drifted][::4]):.1f
 kept, recent = pd.DataFrame(), pd.DataFrame()
 for seed in range(10):
     kept.loc[seed, "uniform"] = score(fed(Reservoir(500, seed), stream.embeddings).rows)
-    for half_life in (3.5, 1.75):
+    for half_life in (3.5, 1.75):  # a row's chance to stay halves with every half-life of its age
         decayed = fed(DecayedReservoir(500, half_life, seed), stream.embeddings, asked)
         kept.loc[seed, f"half-life {half_life} days"] = score(decayed.rows)
         recent.loc[seed, f"half-life {half_life} days"] = (decayed.timestamps >= 0).mean()
 kept["the whole drifted week"] = whole
 ax = plots.canvas(width=8, height=3)[0, 0]
 title = "A uniform sample dilutes the drift to nearly nothing"
-plots.strips(ax, kept, title=title, xlabel="MMD² x 10,000 of 500 kept rows, ten reservoirs")
+plots.strips(ax, kept, title=title, xlabel="MMD² x 10,000 (ten reservoirs of 500 rows)")
 plots.show(ax)
 shares = {"uniform": share, **recent.mean(), "the whole drifted week": 1.0}
 table = pd.DataFrame({"mean score": kept.mean(), "share of the drifted week": pd.Series(shares)})
@@ -236,7 +236,7 @@ print(table.loc[kept.columns].map("{:.3g}".format).to_string())
 #
 # $$MMD^2\big((1-e)P + eQ,\; P\big) = e^2\, MMD^2(Q, P)$$
 #
-# So the uniform reservoir has a fair share of the drifted week, and practically none of its score: no more than the four quiet weeks had. It gets worse every week: the longer the past, the smaller the share of now. **"A uniform sample of the stream" is the obvious choice, and it is nearly blind to what is new.**
+# So the uniform reservoir has a fair share of the drifted week, and practically none of its score: hardly more than the four quiet weeks alone. It gets worse every week: the longer the past, the smaller the share of now. **"A uniform sample of the stream" is the obvious choice, and it is nearly blind to what is new.**
 #
 # A **decayed** reservoir gives each row a chance that halves with every `half_life` of its age. After one week at a half-life of 3.5 days, three quarters of its rows are from that week. The half-life is a choice: short is alert, long is steady.
 
@@ -272,21 +272,21 @@ for week in (4, 13, 20, 24, 26, 28, 32, 39, 45, 52):
     age.loc[week, "logarithm of the key"] = (past[-1] - by_logarithm.timestamps).mean()
 ax = plots.canvas(width=7.6, height=3.2)[0, 0]
 style = {"xlabel": "week", "ylabel": "mean age of the sample (days)", "colours": ["current", "reference"]}
-plots.curves(ax, age, title="In week 26 the book's sample freezes, for ever", **style)
+plots.curves(ax, age, title="After 26 weeks the book's sample freezes, for ever", **style)
 plots.show(ax)
 print("share of keys that are exactly 1:", ", ".join(f"week {w} {x:.2f}" for w, x in ties.items()))
 print("0.5 to the power of 2^-54 is 1 in float64:", 0.5 ** (2.0**-54) == 1)
 print("the key of u = 0.5, if t counts days since 1970:", 0.5 ** (0.5 ** (20_000 / 3.5)))
 
 # %% [markdown]
-# Half a year long it works. Then $1/w$ falls below $2^{-53}$, and nearly any $u$ to that power rounds to 1. Once 500 rows have the key 1, no row has a larger one, and nothing enters any more. No error, no warning: the sample still has 500 rows, and they are half a year old. If your clock counts from 1970, it is like that from the first row on.
+# Half a year long it works. Then $1/w$ comes near $2^{-53}$: first the large $u$ to that power round to 1, a few weeks later nearly all. Once 500 rows have the key 1, no row has a larger one, and nothing enters any more. No error, no warning: the sample still has 500 rows, and they are half a year old. If your clock counts from 1970, it is like that from the first row on.
 #
 # The helper keeps the rows with the *smallest* $\log(-\log u) - \frac{t}{h}\ln 2$. That is the same order, turned around, and so the same law. But time is subtracted, not exponentiated, and nothing can overflow or round to 1. Where time stands in an exponent, take the logarithm first.
 
 # %% [markdown]
 # ## 5. When was this query asked?
 #
-# Means forget, too. The usual way is the exponentially weighted mean: with every row that *arrives*, all others lose a little weight. Here it is, in features, against the reference.
+# Means can forget, too. The usual way is the exponentially weighted mean: with every row that *arrives*, all others lose a little weight. Here it is, in features, against the reference.
 
 
 # %%
@@ -329,7 +329,7 @@ print(f"{late.mean():.2f} of the rows are late; MMD^2 x 10,000")
 compared
 
 # %% [markdown]
-# More than half of the score is gone, because the phones' *old* queries count as the newest. After the shuffle nearly all of it is. The wrong version does not answer "what is the traffic of the last days like", but "what did the network deliver last". (In order, it is a little higher than the helper: it counts the pairs of a row with itself.)
+# More than half of the score is gone, because the phones' *old* queries count as the newest. After the shuffle most of it is. The wrong version does not answer "what is the traffic of the last days like", but "what did the network deliver last". (In order, it is a little higher than the helper: it counts the pairs of a row with itself.)
 #
 # By timestamp the answer is not about the same, it is the same: the bits are equal. `RandomFeatureMean` keeps one sum for each **pane** of time, a quarter of a half-life, and applies the weights only when you read it. A late row goes into its own pane. What is older than ten half-lives is dropped, and `state.dropped` counts it.
 #
@@ -338,7 +338,7 @@ compared
 # %% [markdown]
 # ## 6. Can you do without a reference?
 #
-# A reference must be chosen, kept and renewed. An idea to save it (NEWMA; Keriven, Garreau and Poli, 2020): keep two means of the same stream, one that forgets fast and one that forgets slowly, and watch their distance
+# A reference must be chosen, kept and renewed. An idea to do without one (NEWMA; Keriven, Garreau and Poli, 2020): keep two means of the same stream, one that forgets fast and one that forgets slowly, and watch their distance
 #
 # $$|\bar\varphi_{\text{fast}} - \bar\varphi_{\text{slow}}|^2$$
 #
@@ -372,7 +372,7 @@ def warmed_up(seed):
 
 
 # %% [markdown]
-# Give both charts the same budget of false alarms: one a quarter. A quarter of quiet days from each product gives the **limit**, the lowest one with no more than ten alarms in the ten quarters. (An alarm is the day on which a chart rises above its limit. Notebook 04 does this with more care.)
+# Give both charts the same budget of false alarms: one a quarter. A quarter of quiet days from each product gives the **limit**: lower it from the top, and stop before the ten quarters have an eleventh alarm. (An alarm is the day on which a chart rises above its limit. Notebook 04 does this with more care.)
 
 # %%
 PRODUCTS = [warmed_up(seed) for seed in range(10)]
@@ -453,14 +453,14 @@ found = {name: summary(histories(84, events)) for name, events in LASTING.items(
 print(pd.concat(found).to_string())
 
 # %% [markdown]
-# For the upgrade, the two-rate chart is a day faster. (A 1 is luck: that chart was about to ring anyway.) For the faint topic mix its median is better, too. But count: each chart is the first in four products, and in at least one the two-rate chart never rings. Look at the single cases before you trust a median of ten.
+# For the upgrade, the two-rate chart is a day faster. (A 1 is luck: that chart was about to ring anyway, and the last table of this notebook has such alarms without any drift.) For the faint topic mix its median is better, too. But count: each chart is the first in four products, and in at least one the two-rate chart never rings. Look at the single cases before you trust a median of ten.
 #
 # After eight weeks the picture turns around. The two-rate chart is silent again. To it, the upgrade is the new normal. **Ship both.** A two-rate alarm says "look now". A reference alarm says "it is still not repaired".
 
 # %% [markdown]
 # ## 7. Do eight machines see what one machine sees?
 #
-# Your traffic is spread over machines. Each sums its own features, and the sums are added along some tree: whichever machine is ready first. Addition is commutative, so the order should not matter.
+# Your traffic is spread over machines. Each sums its own features, and the sums are added along some tree: whichever machine is ready first. Sums may be grouped in any way, so the tree should not matter.
 #
 # **Predict.** Cut one week into shards at random, add the sums along a random tree, fifty times. How many different results will you get?
 
@@ -494,7 +494,7 @@ print("integers against floats, largest difference of the means below 1e-9:", of
 #
 # **Round once at the door, then every sum is exact, and order cannot matter.** Whole numbers below $2^{63}$ add without rounding. The price is one rounding of each row, far below anything a drift score can see.
 #
-# The helper goes one step further. It rounds the row *before* the product with the frequencies. Otherwise that product would round in its own order, which can differ between processors and sizes of batches. Then it looks the cosines up in a table of whole numbers. Try it with random shards, on the states of three kinds:
+# The helper goes one step further. It rounds the row *before* the product with the frequencies. Otherwise that product would round in its own order, which can differ between processors and sizes of batches. Then it looks the cosines up in a table of whole numbers. Try it with random shards, on three kinds of state:
 
 
 # %%
@@ -518,7 +518,7 @@ for name, make in EXACT.items():
 #
 # A `Reservoir` does throw dice. Merged, it is a different sample from that of a single machine. What does it still promise?
 #
-# **Predict.** One machine saw 80 % of the traffic, the other 20 %. Each kept 500 rows. Which share of the merged 500 should come from the large one? And which share do you get if you pour both reservoirs together and draw 500?
+# **Predict.** One machine saw 80 % of the traffic, the other 20 %. Each has a reservoir of 500. Which share of the merged 500 should come from the large one? And which share do you get if you pour both reservoirs together and draw 500?
 
 # %%
 cut = len(week) * 4 // 5
@@ -592,7 +592,7 @@ both = alarms.map("{:.0f}".format).join(nothing.iloc[:, 2:].map("{:.2g}".format)
 print(both.rename_axis("rows").to_string())
 
 # %% [markdown]
-# The noise of the rows shrinks with $1/\sqrt n$. The error of the sketch does not: it is a share of the *ranks*, fixed by its size. Somewhere beyond ten thousand rows the critical value falls below that error. At two hundred thousand the test finds drift in every pair of windows. The more traffic, the surer the false alarm. Wasserstein suffers alike: near its floor, the distance of two sketches is the sketches' own.
+# The noise of the rows shrinks with $1/\sqrt n$. The error of the sketch does not: it is a share of the *ranks*, fixed by its size. At about ten thousand rows the critical value has fallen to that error. At two hundred thousand the test finds drift in every pair of windows. The more traffic, the surer the false alarm. Wasserstein suffers alike: near its floor, the distance of two sketches is the sketches' own.
 #
 # Is the better sketch of the helper good enough? Its coins cannot be seeded, so this cell prints only what they cannot change: the errors that are promised, and whether false alarms are the rule.
 
@@ -649,7 +649,7 @@ print(f"the rows of the week: {week.nbytes} bytes, and every week as many")
 cost.set_axis(["bytes", "answers", "merges give"], axis=1)
 
 # %% [markdown]
-# All but the last of these sizes stay as they are for the next billion rows; a sketch grows with the logarithm of their number. Rows are dear: 500 of them take 130 kB, and the moments hold back up to 256. So is forgetting: `TwoRateMean` keeps a sum for each of 200 panes, seven slow half-lives of them. The score itself takes 2 kB.
+# All but the last of these sizes stay as they are for the next billion rows; a sketch grows with the logarithm of their number. Rows are dear: 500 of them take 130 kB, and the moments hold back up to 256. So is forgetting: `TwoRateMean` keeps a sum for each of some 200 panes, seven slow half-lives of them. The score itself takes 2 kB.
 #
 # A stream never ends, but machines do. So save the state after each batch, and read it back after a crash.
 #
@@ -686,12 +686,12 @@ for data in (bytes(damaged), saved[:-100], b"something else"):
 # %%
 creep = [Event("rotation", start=7 * week, size=0.02) for week in range(12)]
 crept = histories(84, creep)
-print(pd.concat({"creep": summary(crept), "quiet": summary(quiet)}).to_string())
+print(pd.concat({"creep": summary(crept), "quiet": summary([scores.loc[:83] for scores in quiet])}).to_string())
 last_day = pd.DataFrame([scores.iloc[-1] > pd.Series(limits) for scores in crept])
 print("products without any alarm:   ", np.isinf(first_alarms(crept)).sum().to_dict())
 print("in alarm after the last step: ", last_day.sum().to_dict())
 axes = plots.canvas(2, 1, width=8, height=5, sharex=True, sharey=True)
-titles = ["Two-rate: twelve ordinary weeks", "Reference: the steps add up"]
+titles = ["Two-rate: its mean never reaches the limit", "Reference: the steps add up past the limit"]
 for ax, chart, title in zip(axes.flat, CHARTS, titles, strict=True):
     mean = sum(scores[chart] for scores in crept) / len(crept) / limits[chart]
     style = {"xlabel": "day", "ylabel": "mean score / limit", "band": (0, 1), "band_label": "no alarm"}
@@ -699,7 +699,7 @@ for ax, chart, title in zip(axes.flat, CHARTS, titles, strict=True):
 plots.show(axes)
 
 # %% [markdown]
-# For half of the products it takes for ever, and the other alarms are hardly more than the false ones of quiet time. Each step is small beside what an ordinary week brings, and the slow mean keeps catching up. The reference chart has no such loss of memory. It ends in alarm for all ten. **A chart that adapts to everything adapts to the drift.**
+# For half of the products it takes for ever, and on late days the other products are in alarm little more often than in quiet time, while the reference chart is in alarm on most of them. Each step is small beside what an ordinary week brings, and the slow mean keeps catching up. The reference chart has no such loss of memory. It ends in alarm for all ten. **A chart that adapts to everything adapts to the drift.**
 #
 # The same goes for any reference that is renewed by itself: "the last four weeks" is a slow mean.
 #
@@ -720,9 +720,9 @@ plots.show(axes)
 #
 # ## Recap
 #
-# - You replaced a window by the mean of 256 random features: an error of about 10 to 15 %, whatever the number of rows, and mostly a constant factor while the draw is frozen.
+# - You replaced a window by the mean of 256 random features: an error of about 10 to 15 %, whatever the number of rows, and less of it moves from week to week while the draw is frozen.
 # - You saw a uniform reservoir dilute a week of drift by its share squared, and a decayed one keep it. A hash sample is the one that every machine agrees on.
-# - You forgot by timestamp, to the same bits in any order of arrival. Forgetting by arrival lost half an alarm to late phones, and keys without logarithms froze in week 26.
+# - You forgot by timestamp, to the same bits in any order of arrival. Forgetting by arrival lost more than half of a score to late phones, and keys without logarithms froze after 26 weeks.
 # - You put change beside difference: two-rate is faster and falls silent, and sleeps through a creep; the reference chart stays on. Ship both.
 # - You merged integer sums to the same bits over any tree, where floats gave another result each time. Reservoirs and quantile sketches keep a guarantee only, and a sketch coarser than your threshold raises alarms of its own.
 

@@ -90,11 +90,11 @@ print(f"{written} rows in {len(shards)} shards")
 print(pq.read_schema(shards[0]).remove_metadata().to_string())
 
 # %% [markdown]
-# The drift score is MMD², as in notebooks 02 and 05. With random features $\phi$ of a row, all it needs of a day is their sum and the number of rows:
+# The drift score is MMD², as in notebooks 02 and 05. Notebook 05 turns each row into 256 **random features** $\phi$: cosines and sines of the row along random directions, whose products stand for the similarity of two rows. All that the score needs of a day is their sum and the number of rows:
 #
 # $$MMD^2 \approx \Big| \frac{S_X}{n_X} - \frac{S_Y}{n_Y} \Big|^2, \qquad S_X = \sum_{x \in X} \phi(x)$$
 #
-# (The helper also takes out the bias of small windows.) Sums of parts add up to the sum of the whole, so a day may be cut anywhere. A `Summary` holds this sum and three more states of the same kind: the mean and covariance, the counts of the reference's clusters, and a sample of rows chosen by the hash of their ids.
+# (The helper also takes out the bias of small windows.) Sums of parts add up to the sum of the whole, so a day may be cut anywhere. A `Summary` holds this sum and three more states of the same kind: the mean and covariance, the counts of a fixed set of clusters, and a sample of rows chosen by the hash of their ids.
 #
 # Everything that all workers must share is chosen *once*, here from the first shard: the bandwidth, the seed of the features, the clusters. An **empty summary** carries it to them, as bytes.
 
@@ -131,9 +131,9 @@ for rows in [3_000, 30_000, 1_000_000]:
     print(f"{rows:>9} rows: shard {rows * 64 * 4 / 1e6:6.1f} MB, summary {state / 1e6:.2f} MB")
 
 # %% [markdown]
-# The summary has one size, whatever it has seen. For a tiny shard that is no great saving; for a shard of a million rows it is a factor of over two thousand. The worker's memory is flat too, if the shard was written with care: Parquet is read one **row group** at a time, here of at most 10,000 rows. A file that is one huge group is held in memory whole.
+# The summary has one size, however many rows it has seen, once there are a few hundred. (Section 2 prints it after all rows.) For a tiny shard that is no great saving; for a shard of a million rows it is a factor of over two thousand. The worker's memory is flat too, if the shard was written with care: Parquet is read one **row group** at a time, here of at most 10,000 rows. A file that is one huge group is held in memory whole.
 #
-# ## 2. What is the answer?
+# ## 2. What must every other way reproduce?
 #
 # Before you distribute anything, get the answer without: one process, one summary, one file after the other, no merge at all. The bytes in `single` are what every other way must give.
 
@@ -144,11 +144,12 @@ for path in shards:
 whole = Summary.from_bytes(single)
 print(f"{whole.features.rows} rows; total variance {np.trace(whole.moments.covariance):.3f}")
 print(f"novel rows {whole.clusters.shares[-1]:.4f}; rows in the sample {len(whole.sample.rows)}")
+print(f"summary of all rows: {len(single) / 1e6:.2f} MB")
 
 # %% [markdown]
 # ## 3. Does a cluster give the same answer?
 #
-# **Dask** has a scheduler, which hands out tasks, and workers, which do them. Without an address, `connect` starts both on this machine: two worker *processes* that share no memory with this notebook. They listen on 127.0.0.1 alone: no other machine can reach them. With an address, the same code runs on your cluster. That is the one line to change.
+# **Dask** has a scheduler, which hands out tasks, and workers, which do them. Without an address, `connect` starts both on this machine: two worker *processes* that share no memory with this notebook. They listen on 127.0.0.1 alone: no other machine can reach them. With an address, the same code runs on your cluster. That is the one line to change, if its workers see the same files and have this package ("In production" says how).
 
 # %%
 SCHEDULER = None  # or the address of yours, such as "tcp://scheduler.example:8786"
@@ -156,7 +157,7 @@ client = scaleout.connect(SCHEDULER, workers=2, memory="500MB", scratch=temporar
 # client.dashboard_link  # take the first # away, run the cell, and open the address
 
 # %% [markdown]
-# The link leads to Dask's own dashboard: which worker does what, how long, with how much memory. Keep it open beside the notebook. (On a rented machine such as Binder's you cannot reach it.) While the next cell runs you also see a progress bar, which goes away when the work is done.
+# The link leads to Dask's own dashboard: which worker does what, how long, with how much memory. Keep it open beside the notebook. (On a hosted machine such as Binder's you cannot reach it.) While the next cell runs you also see a progress bar, which goes away when the work is done.
 #
 # The job is a tree. Workers read the shards, and workers merge the summaries. `client.map` returns at once, with a **future** for each shard: a ticket for a result that stays on its worker. Only the days and the total come back to this notebook.
 #
@@ -202,14 +203,14 @@ ax = plots.canvas(width=8, height=3)[0, 0]
 later = score.loc[7:]
 band, launch = (score.loc[7:17].min(), score.loc[7:17].max()), {"mobile app": (LAUNCH, DAYS - 1)}
 axis = {"ylabel": "MMD^2 x 1000", "xlabel": "day", "band_label": "range of days 7 to 17"}
-title = "The launch shows, from summaries alone"
+title = "MMD² jumps on the day of the launch, from summaries alone"
 plots.timeline(ax, later, title=title, band=band, events=launch, label="each day", **axis)
 plots.show(ax)
 
 # %% [markdown]
 # ## 4. Why are the bits the same?
 #
-# A computer's addition of ordinary (floating-point) numbers rounds each time. So $(a + b) + c$ and $a + (b + c)$ may differ in the last digit. On a cluster the order is chance. Notebook 05 tells how one state escapes this; here four must, together, however the rows are cut. The experiment runs in this process alone. Cut 2000 rows into pieces at random, some of them or many; sum up each piece; merge the pieces two by two, in a random order. Do so 200 times, once with ordinary sums of cosines, once with the summary.
+# A computer's addition of ordinary (floating-point) numbers rounds each time. So $(a + b) + c$ and $a + (b + c)$ may differ in the last digit. On a cluster the order is chance. Notebook 05 tells how one state escapes this; here four must, together, however the rows are cut. The experiment runs in this process alone. Cut 2000 rows at random into 2 to 29 pieces; sum up each piece; merge the pieces two by two, in a random order. Do so 200 times, once with ordinary sums of cosines, once with the summary.
 #
 # **Predict.** How many different results do the ordinary sums give in 200 trials: 1, about 20, about 200?
 
@@ -252,7 +253,7 @@ ax.set_yticks([1, 10, 100], ["1", "10", "100"])
 plots.show(ax)
 
 # %% [markdown]
-# The summary rounds too, but only once, at the door: each row becomes whole numbers, and so do its cosines. From there on there are only sums of whole numbers, and those are exact. The sample is chosen by the hashes of ids, so order means nothing to it either.
+# The summary rounds too, but before anything is added: each row is rounded to whole numbers, and so are the cosines that it gives, in the same way wherever the row is. From there on there are only sums of whole numbers, and those are exact. The sample is chosen by the hashes of ids, so order means nothing to it either.
 #
 # Be fair to the ordinary sums: they are not wrong. Their differences are far smaller than any drift. What exact sums buy is another kind of check. With ordinary sums you compare two runs within a tolerance, and argue about the tolerance. With exact ones you write `==`. A test, an audit, or a rerun after a crash then has a yes or a no.
 #
@@ -287,7 +288,7 @@ print("times that the lost shard was read:", runs.count(lost.key))
 # %% [markdown]
 # The job ended with the same bits. Here is what Dask did, and did not do:
 #
-# - The shard that the worker was reading, and the *finished* results that lay in its memory, were gone. Nobody had saved them.
+# - Its half-done work on the shard that it was reading, and the *finished* results that lay in its memory, were gone. Nobody had saved them.
 # - The scheduler still knew each task: a function, the name of a file, an empty summary. So it had the files read again, by whoever was there.
 # - A worker has a **nanny**, a small guard that starts a new process in its place. That is the last entry of the diary.
 #
@@ -297,7 +298,7 @@ print("times that the lost shard was read:", runs.count(lost.key))
 #
 # ## 6. What does a billion vectors a day take?
 #
-# A page of arithmetic before you rent a cluster: a billion vectors a day, 384 numbers each, in shards of a million. The rates were measured on one core of an ordinary server and rounded down. Exercise 3 replaces them by yours.
+# A page of arithmetic before you rent a cluster: a billion vectors a day, 384 numbers each, in shards of a million. The rates were measured on one core of an ordinary server, in batches of a few thousand rows, and rounded down. Exercise 3 replaces them by yours.
 #
 # **Predict.** How many cores must work all day: 1, 30 or 1000?
 
@@ -336,7 +337,7 @@ ax.set_yscale("log")
 plots.show(ax)
 
 # %% [markdown]
-# **One core, and it is idle most of the day.** Most people guess a cluster. The score is a matrix product and a sum; that is what processors are best at. Look at the other lines: one disk takes as long to *read* the vectors as one core to compute their random features, and a gigabit network takes more than three times as long.
+# **One core, and it is idle most of the day.** Most people guess a cluster. The score is a matrix product and a sum; that is what processors are best at. Look at the other lines: one disk takes about as long to *read* the vectors as one core to compute their random features, and a gigabit network several times as long. All four states are the longest line, and still less than a quarter of one core's day.
 #
 # So scaling out is not about arithmetic. It is about **sending the work to the data**: run the worker where the shard lies, and let summaries travel instead of vectors, about a thousandth of the bytes. And cores do matter where traffic comes in bursts, where a score must be ready in minutes, or where you score a year of history at once. Each of these is a factor on the page above.
 #
@@ -377,11 +378,11 @@ except ValueError as error:
     print("another bandwidth:", error)
 
 # %% [markdown]
-# Without the mobile shard the day hardly stands out from the quiet ones before it. With three of them the alarm is more than twice as loud as the truth. Nothing warned you, and every rerun would confirm it, bit by bit.
+# Without the mobile shard the day lies just above the highest quiet one, although half of the launch's score is missing. With three of them the score is more than twice the truth. Nothing warned you, and every rerun would confirm it, bit by bit.
 #
 # What helps is a **register of shards**: which files must come, and what came. Exact sums give you something extra here. The repeated file has other bytes, because its rows stand in another order. Its *summary* has the same bytes. So the summary is a fingerprint of the rows, and a set of summaries finds whole duplicates. It does not find files that overlap in part; for those you need the ids. The sample by hash counts an id once, however often it comes: compare it with the number of rows (exercise 4).
 #
-# One mistake you cannot make: a worker with another bandwidth, seed or set of clusters. Its state is refused, as the last line shows.
+# One mistake you cannot make: a worker with another bandwidth, seed or set of clusters. Its state is refused; the last line shows it for the bandwidth.
 
 # %%
 client.close()  # of a cluster of yours it closes the connection only
@@ -400,7 +401,7 @@ temporary.cleanup()
 #
 # 1. Section 4: sum up in 32 bits, `.sum(axis=0, dtype=np.float32)`. By how much do the means differ now? Compare with the scores in section 3.
 # 2. Section 5: let both workers die, `workers=None`. What does the diary say? Which results survived?
-# 3. Section 6: time `large.update(rows, ids=ids)` on ten thousand rows, and put your rate into `RATES`. What does your own traffic take, with your own `DIM`?
+# 3. Section 6: time `large.update` on batches of 4096 rows, as a worker reads them, and put your rate into `RATES`. What does your own traffic take, with your own `DIM`?
 # 4. Open-ended: with `h` the largest hash in a full sample of `k`, there were about `(k - 1) / (h / 2**64)` different ids. Compare that with the number of rows, for clean days and for days with a repeated shard. Which overlap can you detect with 250 rows in the sample, and which with 5000?
 #
 # ## Recap
