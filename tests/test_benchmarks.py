@@ -2,6 +2,7 @@
 
 import math
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,3 +98,10 @@ def test_the_page_judges_each_goal_and_says_who_is_ahead():
     assert "| at most 1 | 4 | missed |" in page
     assert f"Batches of 1: {RIVER} needs 0.5 of the CPU time of RandomFeatureMean." in page
     assert "1.60 times as fast as one" in page
+
+
+def test_the_readme_shows_the_last_result():
+    root = Path(__file__).resolve().parent.parent
+    table = (root / "benchmarks" / "results" / "table.md").read_text(encoding="utf-8")
+    goals = table[table.index("| goal") :].partition("\n\n")[0]
+    assert goals.count("\n") > 10 and goals in (root / "README.md").read_text(encoding="utf-8")
