@@ -686,7 +686,9 @@ for data in (bytes(damaged), saved[:-100], b"something else"):
 # %%
 creep = [Event("rotation", start=7 * week, size=0.02) for week in range(12)]
 crept = histories(84, creep)
-print(pd.concat({"creep": summary(crept), "quiet": summary([scores.loc[:83] for scores in quiet])}).to_string())
+print(
+    pd.concat({"creep": summary(crept), "quiet": summary([scores.loc[:83] for scores in quiet])}).to_string()
+)
 last_day = pd.DataFrame([scores.iloc[-1] > pd.Series(limits) for scores in crept])
 print("products without any alarm:   ", np.isinf(first_alarms(crept)).sum().to_dict())
 print("in alarm after the last step: ", last_day.sum().to_dict())
