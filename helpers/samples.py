@@ -94,9 +94,7 @@ class HashSample:
     def update(self, batch: ArrayLike, ids: ArrayLike, timestamp: ArrayLike | None = None) -> None:
         """Offer the rows (n, d) of a batch, each with an id, a whole number or a string."""
         rows = finite_rows(batch, self.rows.shape[1] or None)
-        hashes = hashes_of(ids, len(rows))
-        if len(rows):
-            self.hashes, self.rows = self._smallest(hashes, rows)
+        self.hashes, self.rows = self._smallest(hashes_of(ids, len(rows)), rows)
 
     def _smallest(self, hashes: NDArray[np.uint64], rows: NDArray[np.float32]) -> tuple[NDArray, NDArray]:
         """The smallest hashes among the kept and the new ones, each once, with their rows."""
@@ -119,8 +117,7 @@ class HashSample:
         out = HashSample(self.size)
         same_width(self.rows, other.rows)
         for state in (self, other):
-            if len(state.hashes):
-                out.hashes, out.rows = out._smallest(state.hashes, state.rows)
+            out.hashes, out.rows = out._smallest(state.hashes, state.rows)
         return out
 
     def to_bytes(self) -> bytes:
