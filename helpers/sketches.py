@@ -25,12 +25,12 @@ def check_kll(data: bytes, size: int) -> None:
     if start == (2, 2, 6) and len(data) == 16:
         counts, n, items = [1], 1, np.frombuffer(data, "<f8", offset=8)[[0, 0, 0]]
     elif start == (5, 1, 2) and len(data) > 20:
-        n, same_size, levels, _ = struct.unpack_from("<QHBB", data, 8)
+        n, same_size, levels, unused = struct.unpack_from("<QHBB", data, 8)
         begin = np.frombuffer(data, "<u4", levels, offset=20).tolist()
         room = sum(max(8, ((2 * size << level) // 3**level + 1) // 2) for level in range(levels))
         counts = [int(count) for count in np.diff([*begin, room])]
         items = np.frombuffer(data, "<f8", offset=20 + 4 * levels)
-        if same_size != size or min(counts) < 0:
+        if (same_size, unused) != (size, 0) or min(counts) < 0:
             raise ValueError("a sketch with impossible levels")
     else:
         raise ValueError("a sketch with an impossible start")
