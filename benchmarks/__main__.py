@@ -5,10 +5,8 @@ Writes results/table.md and results/ratios.svg, about ten minutes on two quiet c
 """
 
 import argparse
-import json
 import os
 import platform
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -21,7 +19,8 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.processes import ROOT, Worker
+
 RESULTS = ROOT / "benchmarks" / "results"
 OURS, LIMIT = "ours", "machine's limit"
 ENOUGH = 10  # seconds of one case for one implementation
@@ -118,34 +117,17 @@ GOALS = [
 ]
 
 
-class Worker:
-    """A process for one implementation."""
+def measured_by(worker: Worker, case: Case, permutations: int) -> dict[str, Any]:
+    """Send a case to a worker and wait for its answer."""
+    job = case._asdict() | {"implementation": worker.name, "permutations": permutations, "peers": None}
+    worker.send(job)
+    return worker.receive()
 
-    def __init__(self, name: str, python: str) -> None:
-        # On a busy machine PyTorch is several times slower with two threads than with one.
-        threads = {} if name == OURS else {"OMP_NUM_THREADS": "1"}
-        command = [python, "-W", "ignore", "-m", "benchmarks.worker"]
-        pipe = subprocess.PIPE
-        environment = {**os.environ, **threads}
-        self.name = name
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
-        )
 
-    def do(self, case: Case, permutations: int) -> dict[str, Any]:
-        """Send a job and wait for its answer."""
-        job = case._asdict() | {"implementation": self.name, "permutations": permutations}
-        assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(json.dumps({**job, "peers": None}) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        return json.loads(line) if line else {"failed": "the process ended"}
-
-    def end(self) -> None:
-        """Close the process."""
-        if self.process.stdin:
-            self.process.stdin.close()
-        self.process.wait()
+def started(name: str, python: str) -> Worker:
+    """Start an implementation; PyTorch gets one thread, since two are far slower on a busy machine."""
+    threads = {} if name == OURS else {"OMP_NUM_THREADS": "1"}
+    return Worker(name, python, "benchmarks.worker", threads)
 
 
 def extended(low: dict, high: dict, at: tuple[int, int], to: int) -> dict[str, Any]:
@@ -157,8 +139,8 @@ def extended(low: dict, high: dict, at: tuple[int, int], to: int) -> dict[str, A
 
 def run_case(case: Case, peers: str) -> Results:
     """Measure all who take part, in turns; return medians by name."""
-    workers = [Worker(OURS, sys.executable)]
-    workers += [Worker(name, sys.executable if name == LIMIT else peers) for name in case.peers]
+    workers = [started(OURS, sys.executable)]
+    workers += [started(name, sys.executable if name == LIMIT else peers) for name in case.peers]
     answers: dict[str, list[dict]] = {worker.name: [] for worker in workers}
     spent = dict.fromkeys(answers, 0.0)
     for _ in range(case.rounds):
@@ -168,11 +150,11 @@ def run_case(case: Case, peers: str) -> Results:
                 continue  # it is missing, or slow, and then so often is enough
             at = case.peers.get(worker.name, case.permutations)
             if isinstance(at, tuple):
-                low = worker.do(case, at[0])
-                high = worker.do(case, at[1]) if "cpu" in low else low
+                low = measured_by(worker, case, at[0])
+                high = measured_by(worker, case, at[1]) if "cpu" in low else low
                 result = extended(low, high, at, case.permutations) if "cpu" in high else high
             else:
-                result = worker.do(case, at)
+                result = measured_by(worker, case, at)
             earlier.append(result)
             spent[worker.name] += time.monotonic() - start
     for worker in workers:

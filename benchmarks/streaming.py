@@ -5,11 +5,9 @@ Writes results/streaming.md and results/streaming.svg, in about ten minutes on t
 """
 
 import argparse
-import json
 import math
 import os
 import platform
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +20,8 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
 from benchmarks import streaming_worker as work
-from benchmarks.__main__ import RESULTS, ROOT
+from benchmarks.__main__ import RESULTS
+from benchmarks.processes import ONE_THREAD, Worker
 from helpers.streaming import RandomFeatureMean
 
 MAIN = "RandomFeatureMean"
@@ -50,42 +49,21 @@ class Plan(NamedTuple):
 SMALL = Plan(1, 0.02, 2_000, 110, (2_000, 20_000, 40_000), 20_000, 1, 30, 5, 30)
 
 
-class Worker:
-    """A process for one implementation, with one thread."""
+class Follower(Worker):
+    """A process for one implementation of the streaming benchmark, with one thread."""
 
     def __init__(self, name: str, peers: str) -> None:
         python = peers if work.is_peer(name) else sys.executable
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        command = [python, "-W", "ignore", "-m", "benchmarks.streaming_worker"]
-        pipe = subprocess.PIPE
-        environment = {**os.environ, **threads}
-        self.name = name
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
-        )
+        super().__init__(name, python, "benchmarks.streaming_worker", ONE_THREAD)
 
-    def send(self, task: str, **arguments: Any) -> None:
+    def ask(self, task: str, **arguments: Any) -> None:
         """Send a job."""
-        assert self.process.stdin
-        self.process.stdin.write(json.dumps({"task": task, "name": self.name, **arguments}) + "\n")
-        self.process.stdin.flush()
-
-    def receive(self) -> dict[str, Any]:
-        """Wait for the answer."""
-        assert self.process.stdout
-        line = self.process.stdout.readline()
-        return json.loads(line) if line else {"failed": "the process ended"}
+        self.send({"task": task, "name": self.name, **arguments})
 
     def do(self, task: str, **arguments: Any) -> dict[str, Any]:
         """Send a job and wait for its answer."""
-        self.send(task, **arguments)
+        self.ask(task, **arguments)
         return self.receive()
-
-    def end(self) -> None:
-        """Close the process."""
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait()
 
 
 # What is measured.
@@ -93,7 +71,7 @@ class Worker:
 
 def measure_costs(plan: Plan, peers: str) -> Found:
     """Measure CPU microseconds a row for each size of batch, in turns; what is saved; who merges."""
-    workers = [Worker(name, peers) for name in work.FOLLOWERS]
+    workers = [Follower(name, peers) for name in work.FOLLOWERS]
     warm = {name: plan.warm_peer if name in PEERS else plan.warm for name in work.FOLLOWERS}
     found = {worker.name: worker.do("cost", batch=1, seconds=0, warm=warm[worker.name]) for worker in workers}
     times: dict[tuple[str, int], list[float]] = {}
@@ -119,7 +97,7 @@ def measure_growth(plan: Plan) -> Found:
     """Measure time and memory of each state while its stream grows, one after the other."""
     found = {}
     for name in work.STATES:
-        worker = Worker(name, sys.executable)
+        worker = Follower(name, sys.executable)
         found[name] = worker.do("grow", sizes=plan.growth)
         worker.end()
     return found
@@ -129,7 +107,7 @@ def measure_delays(plan: Plan, peers: str) -> Found:
     """Measure days to the first alarm after each change, on all cores: no clock runs here."""
 
     def one(name: str) -> dict[str, Any]:
-        worker = Worker(name, peers)
+        worker = Follower(name, peers)
         sizes = {"products": plan.products, "quiet_days": plan.quiet_days, "days": plan.days}
         result = worker.do("delay", budget=plan.budget, **sizes)
         worker.end()
@@ -143,7 +121,7 @@ def measure_delays(plan: Plan, peers: str) -> Found:
 
 def measure_sharing(plan: Plan) -> dict[str, Any]:
     """Measure one process against two that share the rows and merge, in turns."""
-    workers = [Worker(MAIN, sys.executable) for _ in range(3)]
+    workers = [Follower(MAIN, sys.executable) for _ in range(3)]
     for worker in workers:
         worker.do("shard", start=0, stop=work.BATCH)
     middle = plan.shared // 2
@@ -155,7 +133,7 @@ def measure_sharing(plan: Plan) -> dict[str, Any]:
             wall = time.perf_counter()
             chosen = workers[processes - 1 :][:processes]
             for worker, (start, stop) in zip(chosen, ranges, strict=True):
-                worker.send("shard", start=start, stop=stop)
+                worker.ask("shard", start=start, stop=stop)
             results = [worker.receive() for worker in chosen]
             state, *others = [RandomFeatureMean.from_bytes(bytes.fromhex(each["state"])) for each in results]
             for other in others:

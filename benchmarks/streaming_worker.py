@@ -4,14 +4,11 @@ Everybody follows the same unit rows in float32 where cost is measured, and the 
 product where delay is measured. `FOLLOWERS` are timed, `WATCHERS` look for changes.
 """
 
-import json
-import os
 import pickle
 import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import cache, partial
-from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.processes import attempt, serve
 from benchmarks.worker import STATUS, cpu_seconds, memory
 
 DIM, ROWS, REFERENCE, BATCH = 384, 8192, 1000, 256
@@ -430,16 +428,9 @@ def is_peer(name: str) -> bool:
 def answer(job: dict[str, Any]) -> dict[str, Any]:
     """Do a job: `task`, `name` and the other arguments of that task."""
     task, arguments = TASKS[job["task"]], {key: value for key, value in job.items() if key != "task"}
-    try:
-        return task(**arguments) | {"version": version(PACKAGES.get(job["name"].split()[0], "numpy"))}
-    except (ImportError, PackageNotFoundError) as error:
-        return {"missing": str(error)}
-    except Exception as error:  # a peer that fails is a result, too
-        return {"failed": f"{type(error).__name__}: {error}"[:200]}
+    package = PACKAGES.get(job["name"].split()[0], "numpy")
+    return attempt(lambda: task(**arguments), package)
 
 
 if __name__ == "__main__":
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a peer prints must not look like an answer
-    for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line))), file=answers, flush=True)
+    serve(answer)

@@ -4,17 +4,15 @@ A job names a task (which data), an implementation and a number of permutations.
 float32 windows and the same bandwidth; implementations that need float64 get it before the clock starts.
 """
 
-import json
-import os
 import resource
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
+
+from benchmarks.processes import attempt, serve
 
 STATUS = Path("/proc/self/status")  # Linux only; elsewhere memory is not measured
 DIRECTIONS = 100
@@ -229,21 +227,17 @@ def answer(job: dict) -> dict:
     """Do a job, after a small one that loads and compiles what there is to load and compile."""
     name, task = job["implementation"], job["task"]
     make = IMPLEMENTATIONS[name]
-    try:
+
+    def run() -> dict:
         for n, m, permutations in (
             (40, 40, min(2, job["permutations"])),
             (job["n"], job["m"], job["permutations"]),
         ):
             result = measure(make(task, *windows(n, m, job["d"]), permutations))
-        return result | {"version": version(PACKAGES.get(name, name))}
-    except (ImportError, PackageNotFoundError) as error:
-        return {"missing": str(error)}
-    except Exception as error:  # a peer that fails is a result, too
-        return {"failed": f"{type(error).__name__}: {error}"[:200]}
+        return result
+
+    return attempt(run, PACKAGES.get(name, name))
 
 
 if __name__ == "__main__":
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a peer prints must not look like an answer
-    for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line))), file=answers, flush=True)
+    serve(answer)
