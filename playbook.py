@@ -200,15 +200,16 @@ def call(
             child.wait()
 
 
+def one_thread() -> dict[str, str]:
+    """Return the variables that give BLAS one thread: more of them burn time on many small products."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return {name: os.environ.get(name, "1") for name in names}
+
+
 def steady() -> dict[str, str]:
     """Return the variables that make outputs the same on every machine, where you set none."""
-    ours = {
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "PYTHONHASHSEED": "0",
-        "IPYTHONDIR": str(ENV / "ipython"),
-    }
-    return {name: os.environ.get(name, value) for name, value in ours.items()}
+    ours = {"PYTHONHASHSEED": "0", "IPYTHONDIR": str(ENV / "ipython")}
+    return one_thread() | {name: os.environ.get(name, value) for name, value in ours.items()}
 
 
 def has_browser() -> bool:
@@ -243,7 +244,7 @@ def open_notebook(args: list[str]) -> int:
         command.append("--no-browser")
     set_up()
     print(f"Opening notebooks/{found[0].name} in JupyterLab. Ctrl-C stops it.", flush=True)
-    return call(command, patient=True)
+    return call(command, one_thread(), patient=True)
 
 
 def run(args: list[str]) -> int:

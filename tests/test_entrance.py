@@ -261,6 +261,19 @@ def test_progress_counts_what_pip_says(monkeypatch, tmp_path):
 # --- JupyterLab -----------------------------------------------------------------------------
 
 
+def test_an_opened_notebook_has_one_thread_of_blas_unless_you_chose_another_number(monkeypatch):
+    seen = []
+    monkeypatch.setattr(playbook, "set_up", int)
+    monkeypatch.setattr(playbook, "call", lambda command, env, patient: seen.append(env) or 0)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    assert playbook.main(["open", "00", "--no-browser"]) == 0
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert playbook.main(["open", "00", "--no-browser"]) == 0
+    assert [env["OMP_NUM_THREADS"] for env in seen] == ["1", "2"]
+    assert [env["OPENBLAS_NUM_THREADS"] for env in seen] == ["1", "1"]
+
+
 @posix_only
 def test_the_printed_link_opens_the_notebook():
     with socket.socket() as free:
