@@ -132,7 +132,9 @@ print("MMD^2 x 10,000")
 print(beside.map("{:.3g}".format).to_string())
 
 # %% [markdown]
-# The helper `RandomFeatureMean` agrees with your ten lines (it rounds a little; beat 7 says why). Both are near the exact score, and not equal to it: 128 random frequencies are a sample. How much does the draw matter? Take 20 draws for each size.
+# The helper `RandomFeatureMean` agrees with your ten lines (it rounds a little; section 7 says why). "Nothing" is not zero: the product's topics wander, so even a quiet week is a little different from the four before it. That is a real difference, not an error of the score.
+#
+# Both are near the exact score, and not equal to it: 128 random frequencies are a sample. How much does the draw matter? Take 20 draws for each size.
 
 # %%
 error = pd.DataFrame(index=[32, 64, 128, 256, 512, 1024])
@@ -181,7 +183,7 @@ ratio = standing.div(standing["exact"], axis=0).iloc[:, 1:]
 print("score / exact score:", {name: f"{x.mean():.2f} +- {x.std():.2f}" for name, x in ratio.items()})
 
 # %% [markdown]
-# For a drift that stands still, a frozen draw scatters less than half as much from week to week as fresh ones do. The rest of its error is the same factor every week; it cancels when you compare weeks within the series. A fresh draw adds its error to every week anew. (Another drift points elsewhere and has another factor: in the table of beat 1 the same draw makes the small shift a little too large, and the upgrade a little too small.)
+# For a drift that stands still, a frozen draw scatters less than half as much from week to week as fresh ones do. The rest of its error is the same factor every week; it cancels when you compare weeks within the series. A fresh draw adds its error to every week anew. (Another drift points elsewhere and has another factor: in the table of section 1 the same draw makes the small shift too large, and the upgrade too small.)
 #
 # And on a stream you could not do it anyway. To score a week with new frequencies you would need the rows of the reference, and they are gone. So `seed` and `gamma` belong to the reference, like a frozen PCA. States of different draws refuse each other.
 
@@ -281,7 +283,7 @@ print("the key of u = 0.5, if t counts days since 1970:", 0.5 ** (0.5 ** (20_000
 # %% [markdown]
 # Half a year long it works. Then $1/w$ comes near $2^{-53}$: first the large $u$ to that power round to 1, a few weeks later nearly all. Once 500 rows have the key 1, no row has a larger one, and nothing enters any more. No error, no warning: the sample still has 500 rows, and they are half a year old. If your clock counts from 1970, it is like that from the first row on.
 #
-# The helper keeps the rows with the *smallest* $\log(-\log u) - \frac{t}{h}\ln 2$. That is the same order, turned around, and so the same law. But time is subtracted, not exponentiated, and nothing can overflow or round to 1. Where time stands in an exponent, take the logarithm first.
+# The helper keeps the rows with the *smallest* $\log(-\log u) - \frac{t}{h}\ln 2$. That is the same order, turned around, and so the same distribution. But time is subtracted, not exponentiated, and nothing can overflow or round to 1. Where time stands in an exponent, take the logarithm first.
 
 # %% [markdown]
 # ## 5. When was this query asked?
@@ -536,7 +538,7 @@ pair = fed(Reservoir(500, 1), week[:cut]).merge(fed(Reservoir(500, 2), week[cut:
 print("merged reservoir has the bits of the single pass:", pair.to_bytes() == single)
 
 # %% [markdown]
-# A merge keeps the *law*: every row of the whole stream has the same chance. It cannot keep the bits, because the dice fell differently. Pouring together breaks even the law. The quantile sketches of the next beat are of this second kind, too: they keep a guarantee and not the bits. Know which kind you have before you write a test that compares.
+# A merge keeps the *distribution*: every row of the whole stream has the same chance. It cannot keep the bits, because the dice fell differently. Pouring together breaks even that. (0.52 and not 0.50: the small machine saw fewer than 500 rows, so its reservoir is not quite full.) The quantile sketches of the next section are of this second kind, too: they keep a guarantee and not the bits. Know which kind you have before you write a test that compares.
 
 # %% [markdown]
 # ## 8. Is the sketch finer than what you measure with it?
@@ -592,7 +594,7 @@ both = alarms.map("{:.0f}".format).join(nothing.iloc[:, 2:].map("{:.2g}".format)
 print(both.rename_axis("rows").to_string())
 
 # %% [markdown]
-# The noise of the rows shrinks with $1/\sqrt n$. The error of the sketch does not: it is a share of the *ranks*, fixed by its size. At about ten thousand rows the critical value has fallen to that error. At two hundred thousand the test finds drift in every pair of windows. The more traffic, the surer the false alarm. Wasserstein suffers alike: near its floor, the distance of two sketches is the sketches' own.
+# The noise of the rows shrinks with $1/\sqrt n$. The error of the sketch does not: it is a share of the *ranks*, fixed by its size. At about ten thousand rows the critical value has fallen to that error. At two hundred thousand the test finds drift in every pair of windows. The more traffic, the surer the false alarm. Wasserstein (W1) suffers alike: near its floor, the distance of two sketches is the sketches' own.
 #
 # Is the better sketch of the helper good enough? Its coins cannot be seeded, so this cell prints only what they cannot change: the errors that are promised, and whether false alarms are the rule.
 
@@ -631,7 +633,7 @@ week = weeks["nothing"]
 ids, lines = np.arange(len(week)), metrics.random_directions(64, 8)
 spread_out = np.linspace(0, 365, len(week))  # as if over a year, so that all panes are in use
 two_rates = TwoRateMean(64, gamma=gamma, fast=2, slow=14)
-ONE, ANY, LAW = "the bits of one machine", "the same bits in any order", "the same law"
+ONE, ANY = "the bits of one machine", "the same bits in any order"
 
 # %%
 STATES = {
@@ -641,15 +643,17 @@ STATES = {
     "ClusterCounts": (fed(ClusterCounts(clusters.cluster_centers_, limit=limit), week), "mix, novelty", ONE),
     "HashSample": (fed(HashSample(500), week, ids), "rows, by id", ONE),
     "DecayedReservoir": (fed(DecayedReservoir(500, 3.5), week, spread_out), "rows, the recent ones", ANY),
-    "Reservoir": (fed(Reservoir(500), week), "rows, all times", LAW),
-    "ProjectionSketch": (fed(ProjectionSketch(lines), week), "quantiles on 8 axes", LAW),
+    "Reservoir": (fed(Reservoir(500), week), "rows, all times", "the same distribution"),
+    "ProjectionSketch": (fed(ProjectionSketch(lines), week), "quantiles on 8 axes", "the same guarantee"),
 }
 cost = pd.DataFrame({name: (state.nbytes, *rest) for name, (state, *rest) in STATES.items()}).T
 print(f"the rows of the week: {week.nbytes} bytes, and every week as many")
 cost.set_axis(["bytes", "answers", "merges give"], axis=1)
 
 # %% [markdown]
-# All but the last of these sizes stay as they are for the next billion rows; a sketch grows with the logarithm of their number. Rows are dear: 500 of them take 130 kB, and the moments hold back up to 256. So is forgetting: `TwoRateMean` keeps a sum for each of some 200 panes, seven slow half-lives of them. The score itself takes 2 kB.
+# "The same bits in any order": the decayed reservoirs of eight machines merge to one result along every tree. But it is not the sample that a single machine would have drawn, because each machine threw its own dice.
+#
+# All but the last of these sizes stay as they are for the next billion rows; a sketch grows with the logarithm of their number. Rows are dear: 500 of them take 130 kB, and the moments let up to 256 rows wait, to add them as a block. So is forgetting: `TwoRateMean` keeps a sum for each of some 200 panes, seven slow half-lives of them. The score itself takes 2 kB.
 #
 # A stream never ends, but machines do. So save the state after each batch, and read it back after a crash.
 #
@@ -679,9 +683,9 @@ for data in (bytes(damaged), saved[:-100], b"something else"):
 # %% [markdown]
 # ## When this misleads you
 #
-# The two-rate chart was the faster one, and needs no reference. Say you ship it alone. The embedder is not upgraded this time: it is fine-tuned, a little every Monday. After twelve weeks it stands nearly where the upgrade of beat 6 went in one night. Same ten products, same limits.
+# The two-rate chart was the faster one, and needs no reference. Say you ship it alone. The embedder is not upgraded this time: it is fine-tuned, a little every Monday. After twelve weeks it stands nearly where the upgrade of section 6 went in one night. Same ten products, same limits.
 #
-# **Predict.** Beat 6: the upgrade takes the two-rate chart two days. How long does it take for the same way in twelve steps?
+# **Predict.** Section 6: the upgrade takes the two-rate chart two days. How long does it take for the same way in twelve steps?
 
 # %%
 creep = [Event("rotation", start=7 * week, size=0.02) for week in range(12)]
@@ -715,9 +719,9 @@ plots.show(axes)
 #
 # **Practise.** Change one thing, predict, run.
 #
-# 1. Beat 3: let the quiet past be 12 weeks instead of four (`days=91, start=-84`). What is left of the uniform reservoir's score? And of the decayed ones'?
-# 2. Beat 6: set `slow=56` in `warmed_up`. How long does the two-rate chart now stay in alarm after the upgrade, and what happens to its limit?
-# 3. Beat 7: give two `DecayedReservoir` of two shards the same `seed` and merge them. Why is that refused?
+# 1. Section 3: let the quiet past be 12 weeks instead of four (`days=91, start=-84`). What is left of the uniform reservoir's score? And of the decayed ones'?
+# 2. Section 6: set `slow=56` in `warmed_up`. How long does the two-rate chart now stay in alarm after the upgrade, and what happens to its limit?
+# 3. Section 7: give two `DecayedReservoir` of two shards the same `seed` and merge them. Why is that refused?
 # 4. Open-ended: your own product. How many rows a day, how many machines, how late do rows come, who asks which question? Choose states, half-lives and sizes, add up the bytes, and say what each would miss.
 #
 # ## Recap
