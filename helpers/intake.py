@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from datetime import date, datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -165,6 +166,20 @@ def segment_names(segments: Iterable[str]) -> list[str]:
     if {"all", "other"} & set(names) or len(set(names)) < len(names):
         raise ValueError(f"segments={names} must differ from each other, from 'all' and from 'other'")
     return names
+
+
+def monday(day_zero: date | None) -> str | None:
+    """Return the date of day 0 in ISO form, if there is one, or raise naming it where it is no Monday."""
+    if day_zero is None:
+        return None
+    if not isinstance(day_zero, date) or isinstance(day_zero, datetime):
+        raise TypeError(f"day_zero={day_zero!r} must be a datetime.date")
+    if day_zero.weekday() != 0:
+        raise ValueError(
+            f"day_zero={day_zero} is a {day_zero:%A}: give a Monday, since the days 5 and 6 of a week count "
+            "as its weekend"
+        )
+    return day_zero.isoformat()
 
 
 def probe_row(day: int, **numbers: int) -> tuple[int, ...]:

@@ -11,10 +11,11 @@ on how the traffic was cut, as long as no row comes more than four weeks late. A
 an id of its own: kill the process at any moment, send the batch again, and it counts once.
 """
 
+import datetime
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,11 +69,13 @@ class Verdict(NamedTuple):
 class Monitor:
     """A monitor whose memory is the SQLite file at `path`, opened if it exists and made if it does not.
 
+    clock : returns seconds since 1970; with another one, history can be played.
+
     Raises ValueError or OSError naming the path, as `helpers.store.Store` does.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.store = Store(path)
+    def __init__(self, path: str | Path, clock: Callable[[], float] = time.time) -> None:
+        self.store, self.clock = Store(path), clock
         self._settings: dict = {}
         try:
             self._load()
@@ -130,6 +133,7 @@ class Monitor:
         reference_days: int = 28,
         segments: Iterable[str] = (),
         budget_days: float = 91,
+        day_zero: datetime.date | None = None,
         rng: int = 0,
     ) -> None:
         """Freeze a reference, and calibrate every score on the quiet days after it.
@@ -140,6 +144,7 @@ class Monitor:
         segments : those to follow by themselves, besides "all"; a query of any other is "other".
         budget_days : mean days between false alarms from all drift scores of one segment together; the
             outcomes have a budget of the same size. At least 7.
+        day_zero : the date of day 0, a Monday; days are those of UTC. Only `helpers.exporter` needs it.
         rng : seed of the choice of known queries.
 
         Raises ValueError or TypeError where the monitor is fitted already, or the log is too short, has rows
@@ -162,6 +167,7 @@ class Monitor:
             "start": int(baseline.day.min()),
             "baseline_end": int(baseline.day.max()),
             "budget_days": budget_days,
+            "day_zero": intake.monday(day_zero),
             "reference_queries": {place: each.features.rows for place, each in sums.items()},
         }
         try:
@@ -193,9 +199,7 @@ class Monitor:
                 ) from error
             self._usual[segment] = usual
             for kind in (0, 1):
-                numbers = zip(
-                    usual.mean[kind].tolist(), usual.sd[kind].tolist(), usual.limit.tolist(), strict=True
-                )
+                numbers = np.array([usual.mean[kind], usual.sd[kind], usual.limit]).T.tolist()
                 rows = zip(FAMILY.items(), numbers, strict=True)
                 self.store.put("calibration", [(segment, *score, kind, *three) for score, three in rows])
 
@@ -227,7 +231,7 @@ class Monitor:
             faults = intake.untimely(rows, faults, oldest, latest + longest_gap)
             good, rejected = rows.where(faults == ""), intake.counted(faults)
             span = (int(good.day.min()), int(good.day.max())) if good.n else (None, None)
-            self.store.put("batch", [(name, time.time(), good.n, *span)])
+            self.store.put("batch", [(name, self.clock(), good.n, *span)])
             self.store.rows("DELETE FROM rejected WHERE batch = ?", name)
             self.store.put("rejected", [(name, reason, n) for reason, n in rejected.items()])
             if good.n:
@@ -249,14 +253,13 @@ class Monitor:
 
     def _add(self, rows: Rows) -> set[int]:
         """Add queries and tickets to the traffic; return the days that changed."""
-        changed = set()
-        for (day, segment), (sums, counts) in self._panel.by_day(rows, self._segments[1:]).items():
+        parts = self._panel.by_day(rows, self._segments[1:])
+        for (day, segment), (sums, counts) in parts.items():
             there = self.store.rows("SELECT state FROM traffic WHERE day = ? AND segment = ?", day, segment)
             if there and there[0][0] is not None:
                 sums = sums.merge(Sums.from_bytes(there[0][0]))
             self.store.add_queries(day, segment, counts.tolist(), sums.to_bytes())
-            changed.add(day)
-        return changed | self._add_tickets(rows)
+        return {day for day, _ in parts} | self._add_tickets(rows)
 
     def _add_tickets(self, rows: Rows) -> set[int]:
         """Add tickets to the days on which they are booked; return these days."""
@@ -308,10 +311,10 @@ class Monitor:
                 columns = zip(FAMILY.items(), *(each.tolist() for each in numbers), strict=True)
                 for (score, family), alarm, *three in columns:  # SQLite writes NaN as NULL
                     alarmed[score] = date if alarm else alarmed[score]
-                    active = date < alarmed[score] + ACTIVE_DAYS
-                    rows.append((date, segment, score, family, *three, alarm, active))
+                    until = alarmed[score] + ACTIVE_DAYS
+                    rows.append((date, segment, score, family, *three, alarm, date < until))
             self.store.put("score", rows)
-            self.store.say(segment, max(first, self._settings["baseline_end"] + 1), time.time())
+            self.store.say(segment, max(first, self._settings["baseline_end"] + 1), self.clock())
 
     # What comes out.
 
@@ -332,10 +335,8 @@ class Monitor:
 
     def _probes(self, day: int) -> str:
         """Say what the probes of the last four weeks mean."""
-        found = self.store.rows(
-            "SELECT day, 1.0 * succeeded / asked FROM probe WHERE day BETWEEN ? AND ? ORDER BY day",
-            *(day - LATE_DAYS, day),
-        )
+        query = "SELECT day, 1.0 * succeeded / asked FROM probe WHERE day BETWEEN ? AND ? ORDER BY day"
+        found = self.store.rows(query, day - LATE_DAYS, day)
         if len(found) < 2 or found[-1][0] < day - 7:
             return ""
         now, best = found[-1][1], max(rate for _, rate in found)

@@ -9,6 +9,7 @@ only the states have one.
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 APPLICATION, VERSION = 0x45445031, 1  # "EDP1"
+PATIENCE = 60  # seconds to wait for another process; a reader, who is asked again soon, waits 5
 
 # Errors that are not the file's fault.
 SYSTEM = {f"SQLITE_{name}" for name in "BUSY CANTOPEN FULL IOERR LOCKED PERM READONLY".split()}
@@ -93,25 +95,30 @@ CREATE VIEW verdict AS              -- should anyone act?
 class Store:
     """An open file with the tables of `SCHEMA`, made if it is not there.
 
+    read_only : leave the file alone, make none and keep no writer waiting. Where no log stood beside the file
+        (`has_log`), nobody has it open, and none is made; who begins to write then is not seen.
+
     Raises ValueError where the file is something else, damaged, or of another version, and OSError where it
     cannot be opened or written. Neither changes the file.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
         self.path = Path(path)
+        self._log = self.path.with_name(f"{self.path.name}-wal")
         is_new = not self.path.exists() or (self.path.is_file() and self.path.stat().st_size == 0)
         if self.path.is_file() and not is_new:
             self._expect_whole()
+        self.has_log = self._log.exists()
+        mode = "rwc" if not read_only else "ro" if self.has_log else "ro&immutable=1"
+        where, wait = f"{self.path.absolute().as_uri()}?mode={mode}", 5 if read_only else PATIENCE
         with self._named_errors():
-            self.connection = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+            self.connection = sqlite3.connect(where, uri=True, timeout=wait, isolation_level=None)
             try:
                 if not is_new:
                     with self.transaction("DEFERRED"):  # one moment: another process may be making the file
                         self._check()
-                self.connection.execute("PRAGMA journal_mode = WAL")
-                self.connection.execute("PRAGMA synchronous = FULL")  # a committed batch survives a power cut
-                if not self._version():
-                    self._create()
+                if not read_only:
+                    self._expect_tables()
             except BaseException:
                 self.connection.close()
                 raise
@@ -140,13 +147,13 @@ class Store:
 
     def _expect_whole(self) -> None:
         """Look at what SQLite itself passes over: very short files, and a last page that is cut."""
-        size, log = self.path.stat().st_size, self.path.with_name(f"{self.path.name}-wal")
+        size = self.path.stat().st_size
         with self.path.open("rb") as file:
             header = file.read(100)
         if not header.startswith(b"SQLite format 3\0") or len(header) < 100:
             raise self._damaged("file is not a database")
         page = int.from_bytes(header[16:18], "big")
-        if size % max(page, 512) and not (log.exists() and log.stat().st_size):
+        if size % max(page, 512) and not (self._log.exists() and self._log.stat().st_size):
             raise self._damaged("its end is missing")
 
     def _check(self) -> None:
@@ -165,6 +172,29 @@ class Store:
 
     def _version(self) -> int:
         return self.rows("PRAGMA user_version")[0][0]
+
+    def _expect_tables(self) -> None:
+        """Make the file ready to be written, and its tables if it has none."""
+        self._keep_a_log()
+        self.connection.execute("PRAGMA synchronous = FULL")  # a committed batch survives a power cut
+        if not self._version():
+            self._create()
+
+    def _keep_a_log(self) -> None:
+        """Switch to a write-ahead log.
+
+        It is the one statement that SQLite refuses at once, rather than wait, where another process is about
+        to write: of two that make a file at the same moment one would fail.
+        """
+        patience = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self.connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() >= patience:
+                    raise
+            time.sleep(0.01)
 
     def _create(self) -> None:
         with self.transaction():

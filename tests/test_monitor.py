@@ -1,10 +1,12 @@
 """The monitor: its stories, its file, its guards, and what a kill at any moment leaves behind."""
 
+import datetime
 import json
 import os
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import pandas as pd
 import pytest
 from kill_monitor import contents, copy, traffic
 
+from helpers import store
 from helpers.charts import ewma, run_length_limit
 from helpers.events import is_weekend
 from helpers.log import Log
@@ -680,6 +683,11 @@ REFUSED = {
     "budget": (history, {"budget_days": 1}, "budget_days=1 must be at least 7"),
     "no budget": (history, {"budget_days": np.nan}, "budget_days=nan must be a positive"),
     "seed": (history, {"rng": -1}, "rng=-1 must be a whole number"),
+    "a Sunday": (
+        history,
+        {"day_zero": datetime.date(2026, 1, 4)},
+        "day_zero=2026-01-04 is a Sunday: give a Monday",
+    ),
 }
 
 
@@ -711,6 +719,21 @@ def test_segments_are_a_list_of_names(segments, unfitted, tmp_path):
             monitor.fit(history(), segments=segments)
         with pytest.raises(TypeError, match="reference_log is a DataFrame"):
             monitor.fit(history().outcomes)
+
+
+@pytest.mark.parametrize("day_zero", ["2026-01-05", 0, datetime.datetime(2026, 1, 5)], ids=repr)
+def test_day_zero_is_a_date(day_zero, unfitted, tmp_path):
+    with Monitor(copy(unfitted, tmp_path / "m.sqlite")) as monitor:
+        with pytest.raises(TypeError, match="day_zero=.* must be a datetime.date"):
+            monitor.fit(history(), day_zero=day_zero)
+        assert monitor.table("setting").empty
+
+
+@pytest.mark.parametrize("day_zero, value", [(None, "null"), (datetime.date(2026, 1, 5), '"2026-01-05"')])
+def test_the_file_knows_the_date_of_day_zero(day_zero, value, unfitted, tmp_path):
+    with Monitor(copy(unfitted, tmp_path / "m.sqlite")) as monitor:
+        monitor.fit(history(), day_zero=day_zero)
+        assert monitor.table("setting").set_index("name").loc["day_zero", "value"] == value
 
 
 def test_five_queries_that_are_repeated_for_ever_are_a_history_too(tmp_path):
@@ -823,7 +846,62 @@ def test_the_verdict_says_which_side_the_probes_point_to(monitor):
     assert monitor.verdict().probes == words
 
 
+# The clock.
+
+
+def test_what_is_written_down_has_the_time_of_the_given_clock(path):
+    now = 5.0
+    with Monitor(path, clock=lambda: now) as monitor:
+        for now in (5.0, 6.5, 9.0):
+            monitor.update(queries([int(now)]))
+        assert monitor.table("batch")["received"].tolist() == [5.0, 6.5, 9.0]
+        said = monitor.table("said").groupby("day")["said_at"].agg(["min", "max"])
+    assert said.to_numpy().tolist() == [[5.0, 5.0]] * 5 + [[6.5, 6.5]] + [[9.0, 9.0]] * 3
+
+
+def test_the_clock_is_that_of_the_machine_by_default(monitor):
+    before = time.time()
+    monitor.update(GOOD)
+    assert before <= monitor.table("batch")["received"].item() <= time.time()
+
+
 # The file.
+
+
+@pytest.fixture
+def inside(tmp_path):
+    """A new file, and one who is about to write to it, of whom SQLite says at once that it is locked."""
+    path = tmp_path / "m.sqlite"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    yield path, other
+    other.close()
+
+
+def test_two_who_make_a_file_at_the_same_moment_wait_for_each_other(inside, monkeypatch):
+    path, other = inside
+    waits = []
+
+    def wait(seconds):
+        waits.append(seconds)
+        if len(waits) == 3:
+            other.execute("COMMIT")
+
+    monkeypatch.setattr(store.time, "sleep", wait)
+    with Monitor(path) as monitor:
+        assert monitor.table("traffic").empty
+        assert monitor.store.rows("PRAGMA journal_mode") == [("wal",)]
+    assert waits == [0.01] * 3
+
+
+def test_one_who_never_ends_with_making_a_file_is_waited_for_as_long_as_any_writer(inside, monkeypatch):
+    path, _ = inside
+    now = iter([0, 30, 59.9, 60])
+    monkeypatch.setattr(store.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(store.time, "sleep", lambda seconds: None)
+    with pytest.raises(OSError, match=r"path=.*m\.sqlite cannot be read or written \(database is locked\)"):
+        Monitor(path)
+    assert next(now, None) is None
 
 
 def test_any_sql_tool_reads_scores_verdicts_and_outcomes(path):
