@@ -1,0 +1,1 @@
+"""What an operator deploys, and a demo of it: `python -m dashboard`."""
