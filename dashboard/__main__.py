@@ -1,0 +1,5 @@
+"""Start the demo: `python -m dashboard`."""
+
+from dashboard.demo import main
+
+raise SystemExit(main())
