@@ -398,7 +398,13 @@ def unfit(path):
     Monitor(path).close()
 
 
+def cut_beside_an_empty_log(path):
+    path.write_bytes(path.read_bytes()[:-100])
+    path.with_name(f"{path.name}-wal").touch()
+
+
 BAD_FILES = {
+    "cut in its last page": (cut_beside_an_empty_log, "its end is missing"),
     "truncated": (lambda path: path.write_bytes(path.read_bytes()[:5000]), "or a damaged one"),
     "cut between pages": (lambda path: path.write_bytes(path.read_bytes()[: 20 * 4096]), "or a damaged one"),
     "no database": (lambda path: path.write_text("hello " * 1000), "no monitor's file"),

@@ -399,12 +399,56 @@ def small_images_case():
     return {"images": images, "names": ["row 7", "row 20", "row 3"], "title": "Three scans"}, phrases
 
 
+@case(plots.shelf_map)
+def shelf_map_case():
+    table = pd.DataFrame([[0.0, 25.4], [6.0, 4.6], [0.0, 0.4]], ["lost", "stale", "launch"], ["a", "b"])
+    phrases = [
+        "Heat map of probes that fail (%), 3 incidents by 2 of shelf. lost: at most 25 in b, 1 columns not "
+        "empty; stale: at most 6 in a, 2 columns not empty; launch: all 0."
+    ]
+    return {"table": table, "title": "One shelf", "xlabel": "shelf", "unit": "probes that fail (%)"}, phrases
+
+
+@case(plots.forest)
+def forest_case():
+    rows = [("launch", "raw", -0.8, 0.1, -0.9), ("launch", "controlled", -0.3, 0.1, -0.9),
+            ("upgrade", "raw", 0.04, 0.1, 0.0), ("upgrade", "controlled", 0.7, 0.2, 0.0)]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["case", "model", "estimate", "error", "truth"])
+    phrases = [
+        "Points with 95 % intervals of log-odds: launch, raw -0.80 +- 0.20; launch, controlled -0.30 +- 0.20",
+        "upgrade, controlled +0.70 +- 0.39. Truth: launch -0.90, upgrade +0.00.",
+    ]
+    return {"table": table, "title": "A trap", "xlabel": "log-odds"}, phrases
+
+
+@case(plots.found_and_true, panels=2)
+def found_and_true_case():
+    found = pd.DataFrame({"success": [-5.5, -0.01], "click": [-3.2, 0.3]}, index=["clean-up", "launch"])
+    truth = pd.DataFrame({"success": [-5.4, 0.6], "click": [-3.0, 0.2]}, index=["clean-up", "launch"])
+    phrases = [
+        "success. Horizontal bars of effect (points), found and in brackets true: clean-up -5.5 (-5.4)",
+        "clean-up -3.2 (-3.0), launch +0.3 (+0.2).",
+    ]
+    return {"found": found, "truth": truth, "title": "Close", "xlabel": "effect (points)"}, phrases
+
+
+@case(plots.dots)
+def dots_case():
+    table = pd.DataFrame([[5.3, 0.1], [-0.2, 12.7]], ["raw", "aligned"], ["drift", "gap"])
+    phrases = [
+        "Dots of z, linear up to 1 and logarithmic beyond, grey from -0.66 to 0.66. raw: drift 5.3, gap 0.1; "
+        "aligned: drift -0.2, gap 12.7."
+    ]
+    return {"table": table, "limit": 0.66, "title": "Quiet", "xlabel": "z"}, phrases
+
+
 every_figure = pytest.mark.parametrize("name", CASES)
 every_row_of_panels = pytest.mark.parametrize("name", [name for name in CASES if CASES[name].panels])
 
 
 def test_every_public_figure_has_a_case():
     helpers = {"alt_text", "canvas", "describe", "figure_of", "png", "save_svg", "show", "use_style"}
+    helpers |= {"dashboard_view"}  # a figure of its own: tests/dashboard/test_panels.py
     assert {name for name in plots.__all__ if name.islower()} - helpers <= set(CASES)
 
 

@@ -18,6 +18,8 @@ from helpers.plots.base import (
     use_style,
 )
 from helpers.plots.charts import alarm_map, budget_strips, control_chart
+from helpers.plots.dashboard import dashboard_view
+from helpers.plots.diagnosis import forest, found_and_true, shelf_map
 from helpers.plots.outcomes import (
     change_map,
     harm_scatter,
@@ -36,6 +38,7 @@ from helpers.plots.scores import (
     strips,
     timeline,
 )
+from helpers.plots.upgrade import dots
 from helpers.plots.windows import cdf_gap, centres, histogram, planes, scatter, scree, weekly_panels
 
 __all__ = [
@@ -51,9 +54,13 @@ __all__ = [
     "change_map",
     "control_chart",
     "curves",
+    "dashboard_view",
     "describe",
+    "dots",
     "family_heatmap",
     "figure_of",
+    "forest",
+    "found_and_true",
     "harm_scatter",
     "heatmap",
     "histogram",
@@ -68,6 +75,7 @@ __all__ = [
     "scatter",
     "score_history",
     "scree",
+    "shelf_map",
     "show",
     "strips",
     "timeline",
