@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from conftest import compare_figures, figure_difference
+from tools.comparison import compare_figures, figure_difference
 
 
 def png(values, **options):
