@@ -96,8 +96,7 @@ class Incident:
 def incident(seed: int = 11, *, queries_per_day: float = 1200) -> Incident:
     """Draw the causes of a seed, run the product through them and hand out what a team would have.
 
-    Fewer queries a day make the numbers rougher: clicks behind the search have a standard error of about half
-    a point with 1200, a good point with 300.
+    Fewer queries a day make every number that can be found rougher, and none of them looks it.
 
     Raises ValueError where the seed is no whole number or negative.
 

@@ -733,4 +733,4 @@ plots.show(axes)
 # - You merged integer sums to the same bits over any tree, where floats gave another result each time. Reservoirs and quantile sketches keep a guarantee only, and a sketch coarser than your threshold raises alarms of its own.
 
 # %% [markdown]
-# Previous: [04 Alert on drift](04_alert_on_drift.ipynb) · [map of the series](../README.md) · Next: [10 Scale out](10_scale_out.ipynb)
+# Previous: [04 Alert on drift](04_alert_on_drift.ipynb) · [map of the series](../README.md) · Next: [06 Put it on a dashboard](06_put_it_on_a_dashboard.ipynb)

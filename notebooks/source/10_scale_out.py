@@ -416,4 +416,4 @@ temporary.cleanup()
 # - You did the arithmetic: a billion vectors a day are a few hours of one core and a matter of where the bytes are. Send the work to the data.
 
 # %% [markdown]
-# Previous: [05 Stream the score](05_stream_the_score.ipynb) · [map of the series](../README.md) · Next: [12 Monitor your own embeddings](12_monitor_your_own_embeddings.ipynb)
+# Previous: [09 Try real text](09_try_real_text.ipynb) · [map of the series](../README.md) · Next: [11 Solve the 2 a.m. incident](11_solve_the_2_am_incident.ipynb)

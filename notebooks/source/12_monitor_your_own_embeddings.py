@@ -406,4 +406,4 @@ print(f"copies kept in one fold:      AUC {honest:.2g}")
 # - You have the list of what to set, and know that a repeated query leaks across folds unless its copies stay together.
 
 # %% [markdown]
-# Back to [10 Scale out](10_scale_out.ipynb) · [map of the series](../README.md)
+# Back to [11 Solve the 2 a.m. incident](11_solve_the_2_am_incident.ipynb) · [map of the series](../README.md)
