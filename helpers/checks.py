@@ -38,7 +38,7 @@ def check(case: Incident, question: str, answer: Any) -> None:
             verdict = "not attempted"
         else:
             wrong = _wrong(question, answer_key(case), answer)
-            verdict = "yes" if wrong is None else f"not yet{wrong}: {HINTS[question]}"
+            verdict = "right" if wrong is None else f"not yet{wrong}: {HINTS[question]}"
     except Exception:  # whatever a learner may hand over
         verdict = "not yet: this is not of the form that `help(check)` asks for"
     print(f"{question}: {verdict}")

@@ -210,7 +210,12 @@ def test_failed_set_up_is_explained_and_not_used(scratch):
 def test_interrupted_set_up_is_redone(scratch, sent):
     command = [sys.executable, str(scratch / "playbook.py"), "figures"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in a shell's background
     ) as started:
         deadline = time.monotonic() + 30
         while not (scratch / ".venv" / "pyvenv.cfg").exists() and time.monotonic() < deadline:

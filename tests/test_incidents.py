@@ -232,7 +232,7 @@ def test_right_answers_are_called_right(case, capsys):
     right = right_answers(case)
     assert set(right) == set(HINTS)
     for question, answer in right.items():
-        assert said(capsys, case, question, answer) == f"{question}: yes"
+        assert said(capsys, case, question, answer) == f"{question}: right"
 
 
 @pytest.mark.parametrize(
@@ -265,10 +265,10 @@ def test_wrong_effects_are_named_and_points_are_told_from_fractions(case, capsys
 
 def test_a_client_and_an_index_left_behind_are_known_where_they_are_true(capsys):
     cases = {seed: incident(seed) for seed in (2001, 2004)}
-    assert said(capsys, cases[2001], "index", "left behind") == "index: yes"
-    assert said(capsys, cases[2001], "newcomers", "without documents") == "newcomers: yes"
-    assert said(capsys, cases[2004], "client", "web") == "client: yes"
-    assert said(capsys, cases[2004], "shelf", None) == "shelf: yes"
+    assert said(capsys, cases[2001], "index", "left behind") == "index: right"
+    assert said(capsys, cases[2001], "newcomers", "without documents") == "newcomers: right"
+    assert said(capsys, cases[2004], "client", "web") == "client: right"
+    assert said(capsys, cases[2004], "shelf", None) == "shelf: right"
 
 
 @pytest.mark.parametrize("question", HINTS)

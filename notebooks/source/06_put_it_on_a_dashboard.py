@@ -111,7 +111,7 @@ except OSError:
     print("Nobody answers any more.")
 
 # %% [markdown]
-# That is the whole protocol: a name, labels in braces, a number. (Long numbers are shortened here.) Today and in a year, it is the same number of lines.
+# That is the whole protocol: a name, labels in braces, a number. (Long numbers are shortened here.) Today and in a year, it is the same number of lines. The queries are those of the eight days and of the twelve quiet weeks before them, from which the monitor learned; a check is made when a day is over, so the eighth day has none yet.
 #
 # - A **gauge** is how things stand: the score of the last finished day. Between two scrapes it may have been anything.
 # - A **counter** only grows: so many checks said "drift", so many queries came. Whoever missed a scrape sees at the next one what happened in between. So *decisions* should rest on counters.
@@ -131,9 +131,9 @@ print(f"  {len(metrics) * week.outcomes['session'].nunique():,} at least")
 #
 # ## 2. What does a restart do to a count?
 #
-# A simple service counts in memory. It is restarted on the fourth evening, and its counter begins again at 0.
+# A simple service counts in memory. It is restarted on the evening of day 3 (days count from 0), and its counter begins again at 0.
 #
-# **Predict.** At noon of day 4 you want to know how many queries the last day had. About 700 came. What does the counter now minus the counter a day ago say?
+# **Predict.** At noon of the next day, day 4, you want to know how many queries the last day had. About 700 came. What does the counter now minus the counter a day ago say?
 
 
 # %%
@@ -263,7 +263,7 @@ for segment in SEGMENTS:
 #
 # | | fires if |
 # |---|---|
-# | page `EmbeddingDriftWithOutcomeDegradation` | an outcome of a segment is unusual, twice within three days, **and** two of its detectors are in alarm, or the gap is |
+# | page `EmbeddingDriftWithOutcomeDegradation` | an outcome of a segment is unusual, twice within three days, **and** either two of its detectors or the gap alone is in alarm |
 # | page `SearchSupplyWithOutcomeDegradation` | frozen probes fail **and** an outcome is unusual |
 # | page `SearchOutcomeSevere` | an outcome is far beyond what the product accepts, whatever the reason |
 # | ticket `EmbeddingDriftSustained` | two detectors are in alarm |
@@ -322,24 +322,24 @@ print(table.to_string())
 # Read it column by column.
 #
 # 1. The **launch** changes the questions and hurts nobody: one kind of ticket.
-# 2. The **upgrade** that left the index behind shows everywhere. The probes say so first, after a day, and the pages follow.
-# 3. The **deleted documents** changed no question. All the same there are pages: by the probes, and by the gap, the one detector that looks at questions *and* index. (The ticket about drift is for mobile: the gap, and a chart of topics that happened to ring. One of them alone is within the budget.)
+# 2. The **upgrade** that left the index behind shows in questions, match, supply and outcomes. The probes say so first, after a day, and the pages follow. One of them is `SearchOutcomeSevere`, for mobile, whose ordinary days are nearest to what is unacceptable.
+# 3. The **deleted documents** changed no question. All the same there are pages: by the probes, by mobile's outcomes, and by the gap, the one detector that looks at questions *and* index. (The ticket about drift is for mobile: the gap, and a chart of topics that happened to ring. One of them alone is within the budget.)
 # 4. The **page design** took clicks away. Questions, index and answers are as before, so no detector and no probe has anything to say: one kind of ticket.
 # 5. While the **exporter is down**, only the tickets about the exporter come. The page comes when it is back. The last section of this notebook looks into that gap.
-# 6. The **noisier client** is 12 % of the traffic: a page for its segment, and for no other.
+# 6. The **noisier client** is the smallest segment: a page for it, and for no other.
 #
-# No alert is faster than a day, since the monitor decides once a day. And "between" shows what the budget allows: a false alarm now and then, here a ticket.
+# No alert that rests on a verdict of the monitor is faster than a day, since it decides once a day; the tickets about the exporter begin at once. Stories 2 and 3 ring the same alerts: only the panels below tell a stale index from a shrunken one. And "between" shows what the budget allows: a false alarm now and then, here a ticket.
 #
 # Now look at it. The same list of panels (`dashboard/panels.py`) draws this figure, a page without a server, a page that Prometheus serves, and a Grafana dashboard.
 
 # %%
 everything = weeks.series | made
-title = "Six stories, each with its own pattern of rows"
+title = "Six stories: the alerts say whether to act, the rows below say on what"
 figure = plots.dashboard_view(t, everything, panels.PANELS, title=title, stories=weeks.stories)
 plots.show(figure.axes[0])
 
 # %% [markdown]
-# At the top, *should anyone act?* Below, one row for each question that a person would ask next: is it the **demand**, the **match** of questions and index, the **supply**, and is **anybody hurt**? A launch lights up the demand only; deleted documents the match, the supply and the outcomes; a page design one chart of the outcomes. The exceedance of a detector is in units that all share: 0 is usual, 1 is its calibrated limit. The last row is about the dashboard itself.
+# At the top, *should anyone act?* Below, one row for each question that a person would ask next: is it the **demand**, the **match** of questions and index, the **supply**, and is **anybody hurt**? A launch lights up the demand (and its documents arrive); deleted documents the match, the supply and the outcomes; a page design one chart of the outcomes. The exceedance of a detector is in units that all share: 0 is usual, 1 is its calibrated limit. The last row is about the dashboard itself. (An alert about outcomes exists for each outcome; the figure draws them as one row.)
 #
 # A picture does not answer back. The page does: choose a segment, jump to a story, point at a moment. It holds its data, asks no server, and loads nothing from anywhere. The cell writes it beside this notebook and shows it in a frame.
 
@@ -403,7 +403,9 @@ axes[0, 0].set_ylim(-1, 33)
 plots.show(axes)
 
 # %% [markdown]
-# The first one. Shaded are the days that the charts call unusual. **Partner** hardly ever fails, so a few failing searches in a hundred are an alarm; they would be a fine day for **mobile**. Mobile fails in nearly one search in ten on ordinary days, and no chart will ever say so: it was like that in the sixteen quiet weeks, so it is usual. *A calibrated chart is blind to what was always bad.* And the objective is blind to what gets many times worse below it, such as partner's story.
+# The first one. Shaded is the time in which a chart has rung within its last three daily checks: the shade comes a day late, and stays for up to three days. **Partner** hardly ever fails, so a few failing searches in a hundred are an alarm; they would be a fine day for **mobile**. Mobile fails in nearly one search in ten on ordinary days, and no chart will ever say so: it was like that in the sixteen quiet weeks, so it is usual. *A calibrated chart is blind to what was always bad.* And the objective is blind to what gets many times worse below it, such as partner's story.
+#
+# Nobody is told of mobile's days between 15 % and the 22.5 % that wake somebody: that band is for planning, not for the night. (That all four have nearly the same number of unusual days is chance.)
 #
 # You need both, and you should know which of the two is speaking. The chart asks: *what changed?* The objective asks: *can we live with it?*
 #
@@ -523,7 +525,7 @@ for segment in SEGMENTS:
 # %%
 ax = plots.canvas(width=7, height=2.8)[0, 0]
 columns = {2: "2 hours", 6: "6 hours", 24: "a day", 72: "3 days"}
-style = {"unit": "rings in a quiet week, over four outcomes", "xlabel": "window (rings in a quiet week)"}
+style = {"unit": "rings in a quiet week, over four outcomes", "xlabel": "window"}
 title = "Nothing happened: the shorter the window, the more it rings"
 plots.alarm_map(ax, rings.rename(columns=columns), title=title, **style)
 plots.show(ax)
@@ -545,7 +547,7 @@ print(enough.rename(columns=columns).map("{:.0f}".format).to_string())
 #
 # A new version of the apps goes live, and it writes the segments differently: "Web app", "iPhone", and whatever a tester typed. Nothing else changes.
 #
-# **Predict.** What will the drift scores of the segments say? And how many series will the exporter have, with 800 invented names?
+# **Predict.** What will the drift scores of the segments say? And how many series will the exporter have, with hundreds of invented names?
 
 # %%
 before = samples(monitor)
@@ -580,7 +582,7 @@ print(f"share of queries with an unknown segment: {unknown[-1]:.0%}")
 #
 # ## 9. What does the woken person read?
 #
-# It is 3 a.m., and the person on call has never heard of a query-index gap. Each alert carries a link to its section of a **runbook**, a page that was written at daylight. Read one of the project's.
+# It is 3 a.m., and the person on call has never heard of a query-index gap. Each alert carries a link to its section of a **runbook**, a page that was written in daylight. Read one of the project's.
 
 # %%
 runbook = Path("../dashboard/runbook.md").read_text(encoding="utf-8")
@@ -650,9 +652,9 @@ if START:
 #
 # ## When this misleads you
 #
-# Story 5 again. On day 60 a client breaks and sends one and the same vector in place of every fifth query. A little before, the exporter had been stopped, for a move to another machine, and two days pass until somebody thinks of it.
+# Story 5 again. On day 60 a client breaks and sends one and the same vector in place of every fifth query. A little before, the exporter had been stopped, for a move to another machine, and two and a half days pass until somebody thinks of it.
 #
-# **Predict.** Which of the rules of section 4 fire during these two days? What colour is the top of the dashboard?
+# **Predict.** Which of the rules of section 4 fire during this time? What would a dashboard show that had only those rules?
 
 # %%
 TRUST = {name for name, rule in RULES.items() if rule.component == "monitor"}
@@ -679,7 +681,7 @@ plots.timeline(ax, shown, title=title, label="what the dashboard shows", colour=
 plots.show(ax)
 
 # %% [markdown]
-# None. One search in five fails for two days, and no rule about people or questions has anything to say. A dashboard that had only those rows would be green. An exporter that is silent and a product that is well give the same picture: **green means "no alarm arrived".**
+# None. (The last dot in the gap is the day on which the exporter came back.) One search in five fails for two days, and no rule about people or questions has anything to say. A dashboard that had only those rows would be green. An exporter that is silent and a product that is well give the same picture: **green means "no alarm arrived".**
 #
 # Only the last row knew better, the dull one: *does the exporter answer, how old is the last check, did traffic arrive?* Its two tickets began within the hour. That is why such a row belongs on every dashboard, and why the page of section 4 says "as of when" beside its verdict.
 #
@@ -710,7 +712,7 @@ plots.show(ax)
 #
 # - You exported a monitor and read a scrape. Scores are gauges, checks and queries are counters, and decisions rest on counters, which survive restarts and missed scrapes. A label has a short, closed list of values, and never a query in it.
 # - You read rules from their files and got the same hours as `evaluate`, with a sum of steps, a comparison, and an alert that waits and stays on.
-# - You saw six causes leave six patterns: a launch is a ticket, a stale index and deleted documents are pages, a page design is a ticket without any drift. A calibrated chart says *unusual* and is blind to what was always bad; an objective says *unacceptable* and is blind to change below it.
+# - You saw six causes ring: a launch is a ticket, a stale index and deleted documents are the same pages over different panels, a page design is a ticket without any drift. A calibrated chart says *unusual* and is blind to what was always bad; an objective says *unacceptable* and is blind to change below it.
 # - You counted a quiet year: 45 alarms of charts, nineteen tickets, no page; nearly all tickets were about outcomes. A window of two hours rings several times a day on nothing, or is blind.
 # - You saw NaN pass for "no drift" and a silent exporter for good health, and what speaks up instead: no sample, windows counted, ages, and a switch for a dead man. And you have a template for the page that is read at 3 a.m.
 

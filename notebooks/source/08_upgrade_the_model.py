@@ -107,7 +107,7 @@ print(f"halfway, one index: {fleet.loc[[40, 60]].iloc[:, :2].to_numpy().mean():.
 #
 # The reference is 28 quiet days, the baseline the 84 after them. A chart that adds up days (EWMA, notebook 04) rings for a lasting z above a limit of about two thirds.
 #
-# **Predict.** Four situations follow: stale, rebuilt, half of the fleet upgraded on a stale index, and, without any upgrade, a new topic that the index has no documents for. Which columns tell *stale* from *rebuilt*? Which tell *stale* from *new topic*?
+# **Predict.** Five situations follow: no upgrade, stale, rebuilt, half of the fleet upgraded on a stale index, and, without any upgrade, a new topic that the index has no documents for. Which columns tell *stale* from *rebuilt*? Which tell *stale* from *new topic*?
 
 # %%
 past = product.run(112, start=-112)
@@ -157,7 +157,9 @@ plots.show(axes)
 #
 # - **Gap up, probes down**: the supply side is broken, embedder and index do not match.
 # - **Gap up, probes as ever**: people ask for something new. The probes know only old questions.
-# - **Gap and probes as ever**: whatever the other scores say, answers are as good as before.
+# - **Gap and probes as ever**: whatever the other scores say, answers are as good as before, as far as index and embedder go.
+#
+# (`cluster_shift` sees none of it: a turn carries all clusters along, and a new topic is in none of them. And probes of half a fleet are those of its two halves.)
 #
 # The half-upgraded fleet lies in the middle, and an average would hide that half of the queries are fine. The version stamp shows it at once:
 
@@ -231,7 +233,7 @@ except ValueError as error:
     print("with 40 pairs:", error)
 
 # %% [markdown]
-# A rotation of 64 dimensions is found exactly as soon as the pairs span the space. With fewer, many rotations fit equally well, and the helper refuses to pick one. If the change is more than a rotation, Procrustes comes close with about as many pairs as there are dimensions, and then stops learning; the rest is not a rotation. Ridge has twice the freedom, starts worse, and overtakes it at about twice the dimension. **A few hundred documents, of all topics, are enough here. Embed ten times the dimension and look at the misfit on pairs left out.**
+# A rotation of 64 dimensions is found exactly as soon as the pairs span the space. With fewer, many rotations fit equally well, and the helper refuses to pick one. If the change is more than a rotation, Procrustes halves its misfit until there are two or three times as many pairs as dimensions, and then stops learning; the rest is not a rotation. Ridge has twice the freedom, starts worse, and overtakes it at about twice the dimension. **Some five hundred documents, of all topics, are enough here, eight times the dimension. Look at the misfit on pairs left out.**
 #
 # Now the test that matters. The upgrade (index rebuilt) happens on day 0, and *in the same night* a new topic takes 8 % of the traffic, without documents. Map every query back, then score it against the old reference and the old baseline, as if nobody had touched the embedder.
 #
@@ -265,7 +267,7 @@ plots.figure_of(axes).suptitle("Aligned, the upgrade is gone and the new topic i
 plots.show(axes)
 
 # %% [markdown]
-# Raw, both nights ring in both scores, and `query_drift` cannot even tell them apart. Aligned, the upgrade alone is back in its quiet band, with the old reference, the old baseline and the old limits. What is left is the new topic. Novelty sees it every day, the mean query moves a little, and somebody can look at it.
+# Raw, both nights ring in both scores, and `query_drift` cannot even tell them apart. Aligned, the upgrade alone is what it would have been without an upgrade (the grey band is that of the same days, if nothing happens), with the old reference, the old baseline and the old limits. What is left is the new topic. Novelty sees it every day, `query_drift` is above its limit of .66 on average, and somebody can look at it.
 #
 # ## 4. What if the change is no rotation?
 #
@@ -344,9 +346,9 @@ ax = plots.canvas(width=8, height=3.4)[0, 0]
 z = table["query drift (z)"].unstack(0).loc[table.loc["retrained"].index, list(EMBEDDERS)]
 style = {
     "limit": run_length_limit(ewma, 91),
-    "xlabel": "query drift (z) of two weeks in which nothing happened",
+    "xlabel": "query drift (z) of two quiet weeks; logarithmic beyond 1",
 }
-plots.dots(ax, z, title="Only the re-baseline is quiet for all three", **style)
+plots.dots(ax, z, title="Query drift: only the re-baseline is quiet for all three", **style)
 plots.show(ax)
 
 # %% [markdown]
@@ -354,18 +356,18 @@ plots.show(ax)
 #
 # - **Procrustes** brings *retrained* close: the mean is nearly back, though novelty still rings. For the other two it fails, and its misfit had said so before any query came.
 # - **Ridge on documents** is the surprise. For *whitened* it leaves less than 1 % of the variance of unseen documents unexplained, and `query_drift` still rings for ever. A map is good where it has seen pairs, and queries are not documents: they are noisier, and lie where no document does.
-# - **Ridge on queries** has seen what it has to map. The mean is back for two of the three. For the *network* no linear map brings it back.
-# - Now look at novelty. Ridge pulls towards the middle whatever it cannot explain, and the middle is where nothing is novel. So *whitened* starts far below an ordinary day, and the new topic has to climb out of that cellar before the chart notices it. A rotation leaves all distances alone: it can make a score ring too often, but it hides nothing itself.
+# - **Ridge on queries** has seen what it has to map. The mean is back for two of the three. For the *network* neither of the two brings it back.
+# - Now look at novelty. Ridge pulls towards the middle whatever it cannot explain, and the middle is where nothing is novel. So *whitened* starts far below an ordinary day, and the new topic has to climb out of that cellar before the chart notices it. A rotation leaves all distances alone. It hides nothing by pulling inwards, but where it fails it drowns everything: with *whitened* every query counts as novel, so the new topic adds nothing. (A misfit above 1 is worse than no map at all.)
 #
 # **So: a map is a bridge for some days, and you check it on quiet queries before you walk on it.** What works for all three is the last row: re-baseline. It needs no pairs and no algebra, only the *texts* of sixteen quiet weeks. (Another embedder still has other eyes: *whitened*, freshly calibrated, finds the new topic less novel than the old one did.)
 #
 # ## 5. Is the new embedder better?
 #
-# So far "new" was only "different". For four weeks now both embedders answer every query, each from its own index, and users see only the answers of the old one. That is the **rehearsal**. A further candidate joins: *shortened*, turned and cut to 40 numbers to save memory.
+# So far "new" was only "different". For four weeks now every candidate answers every query, each from its own index, and users see only the answers of the old one. That is the **rehearsal**. A further candidate joins: *shortened*, turned and cut to 40 numbers to save memory.
 #
 # The synthetic log keeps the `rank` of the document that was asked for. So you can look up which document it was, as an auditor would.
 #
-# **Predict.** The "no answer" threshold was set so that 4 % of the queries of a quiet week were refused. All five candidates have a freshly built index. What share will each of them refuse, if nobody touches the threshold?
+# **Predict.** The "no answer" threshold was set so that about 4 % of the queries of a quiet week were refused. All candidates have a freshly built index. What share will each of them refuse, if nobody touches the threshold?
 
 # %%
 rehearsal = past.days(-28, -1)
@@ -402,7 +404,7 @@ print(table.map("{:.1f}".format).to_string())
 print("own thresholds:", ", ".join(f"{name} {value:.2f}" for name, value in thresholds.items()))
 
 # %% [markdown]
-# The index was rebuilt, the embedder is fine, and *whitened* refuses practically every query. Its own threshold, in the last line, is far lower: a cosine that meant "unlike anything we have" yesterday means "an excellent match" today. **Thresholds on similarity belong to a model.** Set them anew from the rehearsal, so that the same share is refused. Then compare.
+# The index was rebuilt, the embedder is fine, and *whitened* refuses practically every query. Its own threshold, in the last line, is far lower: a cosine that meant "unlike anything we have" yesterday means "a good match" today. **Thresholds on similarity belong to a model.** Set them anew from the rehearsal, so that the same share is refused. Then compare. (*network* looked better with the old one only because it hardly refused anything.)
 #
 # **Predict.** `overlap@3` is the share of the old top 3 that is in the new one as well. *retrained* and *whitened* both keep about two thirds. Which of them is the better product?
 
@@ -441,7 +443,7 @@ needed = round(8 * differ / gain**2, -3)  # 8 = (1.96 + 0.84)^2
 print(f"probes to see a gain of {100 * gain:.1f} points four times in five: about {needed:,.0f}")
 
 # %% [markdown]
-# On clicked probes the better embedder looks two points *worse*. They were chosen because the old one answered them, so on these queries it can only be equalled. A new embedder is punished for every answer it loses and gets nothing for those it finds. **Probes from the old system's successes always vote for the old system.** Draw them at random from the queries, failures included, and have people find the right document.
+# On clicked probes the better embedder looks two points *worse*. They were chosen because somebody clicked on the old one's answer, so nearly all of them it had answered well, and on those it can only be equalled. A new embedder is punished for every answer it loses and gets nothing for those it finds. **Probes from the old system's successes always vote for the old system.** Draw them at random from the queries, failures included, and have people find the right document.
 #
 # And mind the number: 300 probes notice a broken index, of 14 points. They cannot decide an election that is won by one point. That takes thousands, or an A/B test on users.
 #
@@ -484,7 +486,7 @@ print("mean:", ", ".join(f"{name} {value:.1f}" for name, value in counts.mean().
 print("days without a drift monitor:", ", ".join(f"{name} {28 + 7 * int(name[:2])}" for name in counts))
 
 # %% [markdown]
-# Keeping the old baseline rings every single day. Waiting has a price either way: six blind weeks and then a false alarm every few days, or sixteen blind weeks and half as many. (That is still twice the budget. Twelve weeks cannot promise the budget, only the grey span: see notebook 04.) Filling back costs one night of embedding and no blind day, since it has its twelve weeks at once. It needs the texts of past queries. If you may not keep them, let the rehearsal run longer: the shadow vectors are a reference as well.
+# Keeping the old baseline rings every single day. Waiting has a price either way: six blind weeks and then a false alarm every few days, or sixteen blind weeks and half as many. (That is still more than twice the budget. Twelve weeks cannot promise the budget, only the grey span of notebook 04, which holds if days are independent; two of the eight products are beyond it.) Filling back costs one night of embedding and no blind day. It has its twelve weeks at once, with their false alarms. It needs the texts of past queries. If you may not keep them, let the rehearsal run longer: the shadow vectors are a reference as well.
 #
 # | | keep | make anew |
 # |---|---|---|
@@ -509,7 +511,7 @@ print("days without a drift monitor:", ", ".join(f"{name} {28 + 7 * int(name[:2]
 # 9. Keep the old index, and writing to it, until the outcomes have been watched for as long as tickets take to arrive.
 # 10. Write the day of the switch into the log of events. Nobody compares weeks across it.
 #
-# Step 5 as one table, plus or minus two standard errors of the paired difference:
+# Step 5 as one table, plus or minus two standard errors of the paired difference, as if *all* queries of the rehearsal had been audited. With 300 probes the widths are six times as large, and only a loss like that of *network* would be seen:
 
 # %%
 change = verdict["all, audited"].drop("old")
@@ -523,7 +525,7 @@ print(rehearsed.assign(answer=answer).to_string())
 # %% [markdown]
 # ## When this misleads you
 #
-# Section 2 praised the gap, for a good reason: the rotated embedder left all similarities as they were. Now the new embedder comes with *higher* cosines. Many real ones have none below 0.7: all of their texts share a large common part. The team rebuilds the index, the answers are the same, and nobody touches threshold or baseline. A week later the new topic arrives, 8 % of the traffic, without documents.
+# Section 2 praised the gap, for a good reason: the rotated embedder left all similarities as they were. Now the new embedder comes with *higher* cosines. Many real ones do: all of their texts share a large common part. The team rebuilds the index, the answers are the same, and nobody touches threshold or baseline. A week later the new topic arrives, 8 % of the traffic, without documents.
 #
 # **Predict.** What do the gap and the no-answer rate say about the new topic?
 
@@ -540,6 +542,8 @@ log = product.run(28, [Event("new_topic", start=14, size=0.08)])
 own = np.quantile((narrow(shadow) @ narrow(documents).T).max(axis=1), refused)
 days, rows = log.outcomes["day"], {}
 best = (narrow(log.embeddings.astype(float)) @ narrow(documents).T).max(axis=1)
+
+# %%
 cases = {"old embedder": (log.outcomes["best_similarity"], product.threshold)}
 cases |= {"new, nothing reset": (best, product.threshold), "new, threshold reset": (best, own)}
 for name, (similarity, threshold) in cases.items():
@@ -547,12 +551,13 @@ for name, (similarity, threshold) in cases.items():
     wrong = (log.outcomes["rank"] > 3) & ~refuses
     z = z_scores(Log(log.embeddings, log.outcomes.assign(best_similarity=similarity)))["index_gap"]
     before, after = days < 14, days >= 14
-    rows[name] = [z.loc[14:].mean(), *(100 * x[w].mean() for x in (refuses, wrong) for w in (before, after))]
-columns = ["gap (z), after", "refused, before", "after", "wrong answer shown, before", "after "]
+    gaps = z.loc[:13].mean(), z.loc[14:].mean()
+    rows[name] = [*gaps, *(100 * x[w].mean() for x in (refuses, wrong) for w in (before, after))]
+columns = ["gap before", "gap after", "refused before", "refused after", "wrong before", "wrong after"]
 print(pd.DataFrame(rows, columns).T.map("{:.1f}".format).to_string())
 
 # %% [markdown]
-# With the old embedder the new topic is seen by the gap, and most of its queries are refused, as they should be. With the new one, the dashboard has never looked better: the gap is thirty standard deviations *below* its usual level, and the no-answer rate is zero. It stays zero when the topic arrives. One query in eleven is now shown a wrong answer, and neither score says a word: both compare cosines with numbers from another model. An alarm that rings makes people look. These two fell silent.
+# (Gap in z, the others in % of the queries; "wrong" is a wrong answer shown.) With the old embedder the new topic is seen by the gap, and most of its queries are refused, as they should be. With the new one, the dashboard has never looked better: the gap is thirty standard deviations *below* its usual level, and the no-answer rate is zero. It stays zero when the topic arrives. One query in eleven is now shown a wrong answer, and neither score says a word: both compare cosines with numbers from another model. An alarm that rings makes people look. These two fell silent.
 #
 # With its own threshold the refusals work again. The gap still reads far below zero: it needs its own baseline, too.
 #
@@ -576,7 +581,7 @@ print(pd.DataFrame(rows, columns).T.map("{:.1f}".format).to_string())
 # ## Recap
 #
 # - You saw two upgrades with bit-identical queries, one harmless and one at a cost of 14 points. Gap and probes told them apart, no score of the queries could; a half-upgraded fleet lost in between, and dual-write nothing.
-# - You aligned two embedders by a rotation fitted on a few hundred pairs. The upgrade left the score, and a new topic of the same night stayed in it.
+# - You aligned two embedders by a rotation fitted on the documents. The upgrade left the score, and a new topic of the same night stayed in it.
 # - You met changes that are no rotation. Ridge fitted documents nearly perfectly and still left the chart ringing, because queries are not documents; it also hid novelty. Re-baselining worked for all.
 # - You rehearsed five candidates: the old threshold refused nearly every query of the best one, overlap did not say which was better, and probes taken from clicks voted for the old embedder.
 # - You listed what survives: texts, answers, outcomes, budgets. Thresholds, references and baselines are made anew, best by filling back, since waiting costs blind weeks or false alarms.
