@@ -54,6 +54,7 @@ def linear_map(old: ArrayLike, new: ArrayLike, alpha: float = 1e-3) -> NDArray[n
     that `alpha` has no unit and does not depend on the number of pairs.
 
     old : (n, d_old). new : (n, d_new). Returns (d_new, d_old); the two models may differ in width.
+    Raises ValueError for a negative alpha, and for alpha = 0 where the rows do not span the new space.
 
     What it cannot tell you: how well it maps texts unlike the pairs. Unlike a rotation it can shrink what it
     has not learned, which hides drift: choose `alpha` by the `misfit` on pairs left out.
@@ -81,7 +82,7 @@ def misfit(old: ArrayLike, aligned: ArrayLike) -> float:
         sum |aligned - old|^2 / sum |old - mean of old|^2
 
     0 is a perfect map, 1 no better than the mean old embedding for every text. Ask it of pairs that the map
-    has not seen.
+    has not seen. Both are (n, d). Raises ValueError where the widths differ, or the old rows are all alike.
 
     >>> misfit([[0.0], [2.0]], [[0.0], [1.0]])
     0.5
@@ -97,6 +98,7 @@ def align(log: Log, mapping: ArrayLike, first_day: int) -> Log:
     """Bring the embeddings of the days from `first_day` on into the old space, and leave the others.
 
     mapping : (d, d), by `procrustes` or `linear_map`. Rows are scaled to length 1 again.
+    Raises ValueError where the mapping is of another width than the log's embeddings.
     """
     m = as_window(mapping, "mapping", least=1)
     width = log.embeddings.shape[1]

@@ -39,7 +39,8 @@ def probes(
     wanted : n document numbers, the known answers.
     index, documents : (m, d) today's embeddings of the documents, and their m numbers.
 
-    Without a change of index or embedder the same n booleans come back, to the last one.
+    Returns n booleans, the same ones to the last as long as neither index nor embedder changes. Raises
+    ValueError naming what is empty, not finite, of another shape, or a row of zeros.
 
     What it cannot tell you: anything about queries that nobody thought of when the probes were chosen.
 
@@ -67,7 +68,8 @@ def by_segment(
 ) -> pd.DataFrame:
     """`outcomes.decompose` of an outcome by a column of the log, with each segment's own rates.
 
-    One row a segment: `before` and `after`, its mean outcomes, then the columns of `decompose`.
+    Returns one row a segment: `before` and `after`, its mean outcomes, then the columns of `decompose`, all
+    as fractions. Raises ValueError naming the log that lacks a column.
 
     What it cannot tell you: why. A segment that asks more about a broken topic falls with the topic.
     """
@@ -99,7 +101,8 @@ def who_drifted(
     reference (n, d), current (m, d). `groups`, labels of (reference, current), keeps each group within one
     fold; by default the copies of a row are a group, since a copy in the training folds gives a row away.
 
-    Returns m rows in the order of `current`.
+    Returns m rows in the order of `current`. Raises ValueError where n_folds is below 2 or above the number
+    of groups, or a fold would train on one window only.
 
     What it cannot tell you: whether anything drifted. The first of a ranking are odd in a quiet week, too;
     read the queries, or compare their scores with those of a quiet week.
@@ -133,7 +136,8 @@ def logistic(outcome: ArrayLike, columns: pd.DataFrame, sessions: ArrayLike) -> 
         covariance = H^-1 (sum g g') H^-1,    H = X' diag(p (1 - p)) X
 
     columns : n rows of numbers. sessions : n labels; queries of one session may depend on each other.
-    Returns `coefficient` (log-odds), `error` and `z` for each column and for the `constant`.
+    Returns `coefficient` (log-odds), `error` and `z` for each column and for the `constant`. Raises
+    ValueError where lengths differ, or the outcome is not both 0 and 1.
 
     What it cannot tell you: an effect. A coefficient compares queries that are alike in the other columns,
     which means nothing when one of these columns has changed its meaning.

@@ -403,7 +403,7 @@ def small_images_case():
 def shelf_map_case():
     table = pd.DataFrame([[0.0, 25.4], [6.0, 4.6], [0.0, 0.4]], ["lost", "stale", "launch"], ["a", "b"])
     phrases = [
-        "Heat map of probes that fail (%), 3 incidents by 2 of shelf. lost: at most 25 in b, 1 columns not "
+        "Heat map of probes that fail (%), 3 rows by 2 of shelf. lost: at most 25 in b, 1 columns not "
         "empty; stale: at most 6 in a, 2 columns not empty; launch: all 0."
     ]
     return {"table": table, "title": "One shelf", "xlabel": "shelf", "unit": "probes that fail (%)"}, phrases

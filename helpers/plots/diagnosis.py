@@ -37,7 +37,7 @@ def shelf_map(ax: Axes, table: pd.DataFrame, *, title: str, xlabel: str, unit: s
         else f"{name}: all 0"
         for name, row in table.iterrows()
     ]
-    size = f"{table.shape[0]} incidents by {table.shape[1]} of {xlabel}"
+    size = f"{table.shape[0]} rows by {table.shape[1]} of {xlabel}"
     return describe(ax, f"Heat map of {unit}, {size}. {'; '.join(rows)}.")
 
 

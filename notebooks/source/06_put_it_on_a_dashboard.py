@@ -405,7 +405,7 @@ plots.show(axes)
 # %% [markdown]
 # The first one. Shaded is the time in which a chart has rung within its last three daily checks: the shade comes a day late, and stays for up to three days. **Partner** hardly ever fails, so a few failing searches in a hundred are an alarm; they would be a fine day for **mobile**. Mobile fails in nearly one search in ten on ordinary days, and no chart will ever say so: it was like that in the sixteen quiet weeks, so it is usual. *A calibrated chart is blind to what was always bad.* And the objective is blind to what gets many times worse below it, such as partner's story.
 #
-# Nobody is told of mobile's days between 15 % and the 22.5 % that wake somebody: that band is for planning, not for the night. (That all four have nearly the same number of unusual days is chance.)
+# The objective tells nobody of mobile's days between 15 % and the 22.5 % that wake somebody: that band is for planning, not for the night. (That all four have nearly the same number of unusual days is chance.)
 #
 # You need both, and you should know which of the two is speaking. The chart asks: *what changed?* The objective asks: *can we live with it?*
 #

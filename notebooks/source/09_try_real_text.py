@@ -300,7 +300,7 @@ for story in ("lost", "typos"):
     print(f"{story}: gap z = {gap:.1f}, success lost {lost:.0f} points")
 
 # %% [markdown]
-# Gap and no-answer rate are nearly one measurement: report them as one witness. Against what is *found*, where no floor is involved, the correlation shrinks a little and stays. It is not a perfect witness. When a quarter of the documents is lost, the gap rises far less than for typos: there is nearly always another page that is nearly as close. It understates lost documents.
+# Gap and no-answer rate are nearly one measurement: report them as one witness. Against what is *found*, where no floor is involved, the correlation shrinks a little and stays. It is not a perfect witness. When a quarter of the documents is lost, the gap rises far less than for typos, probably because another page is nearly as close. It understates lost documents.
 
 # %% [markdown]
 # ## 6. Did the questions change, or the index?
