@@ -9,7 +9,7 @@ SCHEMA_VERSION = 39  # Grafana 11.0; later ones migrate it when they read it
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 UNITS = {"share": "percentunit", "seconds": "s", "count": "short", "limits": "none", "cosine": "none"}
 UNITS["yes"] = "bool_yes_no"
-SEVERITIES = {"page": COLOURS["alarm"], "ticket": COLOURS["other"]}
+SEVERITIES = {"page": COLOURS["alarm"], "ticket": "#E69F00"}
 ALERTS = {"alertstate": "firing"}
 
 

@@ -29,13 +29,13 @@ def null_strips(ax: Axes, scores: list[Score], *, title: str) -> Axes:
     In standard deviations of the null from its mean, so that nine scores share one axis. A score is an
     orange triangle where its adjusted p-value is at most .05, and a blue circle otherwise.
     """
-    words = []
+    words, numbers = [], {}
     for place, score in enumerate(scores):
         sd = float(score.null.std()) or 1.0
         null = (score.null - score.null.mean()) / sd
         limit, z = float(np.quantile(null, 0.95)), score.z
         wiggle = 0.62 * (np.arange(len(null)) * 0.618034 % 1 - 0.5)  # spread, the same every time
-        ax.scatter(null, place + wiggle, s=3, color=COLOURS["band"], alpha=0.35, linewidths=0)
+        ax.scatter(null, place + wiggle, s=9, marker=".", color=COLOURS["band"], alpha=0.35, linewidths=0)
         ax.plot([limit, limit], [place - 0.36, place + 0.36], color=COLOURS["alarm"], ls=":", lw=2)
         beyond = score.adjusted <= 0.05
         colour = COLOURS["current" if beyond else "reference"]
@@ -44,19 +44,22 @@ def null_strips(ax: Axes, scores: list[Score], *, title: str) -> Axes:
         ax.scatter([shown], [place], s=62, color=colour, marker=marker, zorder=3)
         if abs(z) > CLIP:
             number, side = (f"{z:.0f} →", "right") if z > 0 else (f"← {z:.0f}", "left")
-            ax.text(shown - np.sign(z) * 0.4, place, number, va="center", ha=side, color=colour)
+            ax.text(shown - np.sign(z) * 0.4, place, number, va="center", ha=side)
         state = "beyond chance" if beyond else "within chance"
+        numbers[score.label] = [z, limit, state]
         words.append(f"{score.label} {z:.1f} (95 % point {limit:.1f}, {state})")
     ax.set_yticks(range(len(scores)), [score.label for score in scores])
     ax.set_ylim(len(scores) - 0.4, -0.6)
     ax.set(title=title, xlabel="standard deviations from the mean of the shuffles")
-    key = {"one shuffle": ("o", "band", 3), "beyond chance": ("^", "current", 8)}
+    key = {"one shuffle": (".", "band", 5), "beyond chance": ("^", "current", 8)}
     key["within chance"] = ("o", "reference", 8)
     for label, (marker, colour, size) in key.items():
         ax.plot([], [], ls="", marker=marker, color=COLOURS[colour], ms=size, label=label)
     ax.plot([], [], ls=":", lw=2, color=COLOURS["alarm"], label="95 % of the shuffles")
     ax.legend(loc="upper center", bbox_to_anchor=(0.45, -0.13), ncols=4, handletextpad=0.3)
-    return describe(ax, f"Strips of {len(scores)} nulls, one a score: {', '.join(words)}.")
+    columns = ["score (sd)", "95 % point of the shuffles (sd)", "verdict"]
+    table = pd.DataFrame.from_dict(numbers, orient="index", columns=columns)
+    return describe(ax, f"Strips of {len(scores)} nulls, one a score: {', '.join(words)}.", table)
 
 
 def drift_and_harm(ax: Axes, table: pd.DataFrame, *, title: str, ylabel: str) -> Axes:
@@ -71,7 +74,8 @@ def drift_and_harm(ax: Axes, table: pd.DataFrame, *, title: str, ylabel: str) ->
     ax.set_xlim(right=8 * max(3.0, table["drift"].max()))  # room for the last name
     ax.set(title=title, ylabel=ylabel, xlabel="drift: MMD² in standard deviations of its null")
     points = "; ".join(f"{n}: {d:.3g}, {h:+.3g}" for n, d, h in table[["drift", "harm"]].itertuples())
-    return describe(ax, f"Scatter of drift against {ylabel}, one point a story: {points}.")
+    numbers = table[["drift", "harm"]].set_axis(["drift (sd of its null)", ylabel], axis=1)
+    return describe(ax, f"Scatter of drift against {ylabel}, one point a story: {points}.", numbers)
 
 
 def small_images(axes: NDArray, images: NDArray, names: Sequence[str], *, title: str) -> NDArray:
@@ -83,5 +87,6 @@ def small_images(axes: NDArray, images: NDArray, names: Sequence[str], *, title:
         ax.annotate(name, (0.5, 1), (0, 6), **style)  # not a title: the description has all names
         ax.spines[:].set_visible(False)
     axes.flat[0].figure.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=11)
-    describe(axes.flat[0], f"{len(names)} small grey images: {', '.join(names)}.")
+    ink = pd.DataFrame({"mean grey, 0 white to 1 black": images.mean(axis=(1, 2))}, index=list(names))
+    describe(axes.flat[0], f"{len(names)} small grey images: {', '.join(names)}.", ink)
     return axes

@@ -100,6 +100,31 @@ def one_alt_text(project):
     edit_notebook(project, change)
 
 
+def figure_tables(cells):
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    return [
+        output for output in outputs if "figure-data" in "".join(output.get("data", {}).get("text/html", ""))
+    ]
+
+
+def one_number_of_a_figure(project):
+    def change(cells):
+        html = figure_tables(cells)[0]["data"]["text/html"]
+        place = next(number for number, line in enumerate(html) if re.search(r"<td>\d", line))
+        html[place] = re.sub(r"<td>(\d)", lambda cell: f"<td>{(int(cell[1]) + 1) % 10}", html[place])
+
+    edit_notebook(project, change)
+
+
+def a_figure_without_numbers(project):
+    def change(cells):
+        for cell in cells:
+            left_out = figure_tables([cell])[:1]
+            cell["outputs"] = [output for output in cell["outputs"] if output not in left_out]
+
+    edit_notebook(project, change)
+
+
 def test_the_unchanged_copy_passes(project):
     code, said = suite(project, STRUCTURE)
     assert code == 0 and not re.search(r"\d+ (skipped|xfailed|failed|errors?)\b", said), said
@@ -116,6 +141,8 @@ CASES = [
     (stripped_outputs, STRUCTURE, "test_every_cell_ran_once_and_in_order"),
     (a_stale_source, STRUCTURE, "test_notebook_is_its_source"),
     (one_alt_text, STRUCTURE, "test_every_figure_is_described"),
+    (one_number_of_a_figure, OUTPUTS, "Cell outputs differ"),
+    (a_figure_without_numbers, STRUCTURE, "test_the_numbers_of_every_figure_stand_below_it"),
 ]
 
 

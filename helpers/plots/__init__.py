@@ -1,8 +1,9 @@
 """Every figure of the series: data in, `Axes` out. The only package that knows Matplotlib.
 
 Each function draws into an `Axes`, states its finding where the caller gives one as the title, and
-writes down in words what it drew (`describe`). `show` displays the figure with those words as its
-alternative text. One thing keeps one colour and one marker in every notebook: see `COLOURS`.
+writes down in words and in numbers what it drew (`describe`). `show` displays the figure with those
+words as its alternative text and the numbers folded below it; `data` returns them as tables. One thing
+keeps one colour and one marker in every notebook: see `COLOURS`.
 """
 
 from helpers.plots.base import (
@@ -10,6 +11,7 @@ from helpers.plots.base import (
     MARKERS,
     alt_text,
     canvas,
+    data,
     describe,
     figure_of,
     png,
@@ -55,6 +57,7 @@ __all__ = [
     "control_chart",
     "curves",
     "dashboard_view",
+    "data",
     "describe",
     "dots",
     "family_heatmap",

@@ -7,24 +7,30 @@ from weakref import WeakKeyDictionary
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
+from seaborn.utils import relative_luminance
 
-# Okabe and Ito's blue, vermilion, green and orange, Tol's wine, and a grey: distinct for the colour-blind.
+from helpers.plots.tables import as_html, as_text, joined
+
+# Okabe and Ito's blue, vermilion and green, Tol's wine, a grey and a brown: distinct for the colour-blind,
+# and dark enough for a thin line on white.
 COLOURS = {
     "reference": "#0072B2",
     "current": "#D55E00",
     "alarm": "#882255",
     "outcome": "#009E73",
-    "band": "#9AA5B1",
-    "other": "#E69F00",
+    "band": "#8892A0",
+    "other": "#6E4B00",
 }
-MARKERS = {"reference": "o", "current": "^"}
+MARKERS = {"reference": "o", "current": "^", "alarm": "v", "outcome": "s", "band": "P", "other": "D"}
 _descriptions: WeakKeyDictionary[Axes, str] = WeakKeyDictionary()
+_tables: WeakKeyDictionary[Axes, pd.DataFrame] = WeakKeyDictionary()
 
 
 def use_style() -> None:
@@ -51,21 +57,32 @@ def canvas(rows: int = 1, columns: int = 1, *, width: float = 7.2, height: float
     return axes
 
 
-def describe(ax: Axes, text: str) -> Axes:
-    """Add a sentence to what a reader who cannot see `ax` is told."""
+def describe(ax: Axes, text: str, table: pd.DataFrame | None = None) -> Axes:
+    """Add a sentence, and the numbers behind it, to what a reader who cannot see `ax` is told."""
     text = re.sub(r"-(0(?:\.0+)?)(?!\.?\d)", r"\1", text)  # the sign of a zero is chance
     _descriptions[ax] = " ".join(filter(None, [_descriptions.get(ax), text]))
+    if table is not None:
+        _tables[ax] = joined(_tables[ax], table) if ax in _tables else table.copy()
     return ax
+
+
+def data(ax: Axes | NDArray) -> list[pd.DataFrame]:
+    """Return the numbers that the figure of `ax` shows: one table for each panel that has some."""
+    return [_tables[panel].copy() for panel in figure_of(ax).axes if panel in _tables]
 
 
 def alt_text(figure: Figure) -> str:
     """All that is said about a figure, panel by panel."""
     panels = []
     for ax in figure.axes:
-        titles = [ax.get_title(loc=place).replace("\n", " ") for place in ("left", "center", "right")]
-        parts = [*(sentence(title) for title in titles if title), _descriptions.get(ax, "")]
-        panels.append(" ".join(filter(None, parts)))
+        panels.append(" ".join(filter(None, [titles(ax), _descriptions.get(ax, "")])))
     return " ".join(filter(None, [sentence(figure.get_suptitle()), *panels]))
+
+
+def titles(ax: Axes) -> str:
+    """Return the titles of a panel, from the left, as sentences."""
+    texts = [ax.get_title(loc=place).replace("\n", " ") for place in ("left", "center", "right")]
+    return " ".join(sentence(text) for text in texts if text)
 
 
 def sentence(title: str) -> str:
@@ -81,9 +98,11 @@ def figure_of(ax: Axes | NDArray) -> Figure:
 
 
 def show(ax: Axes | NDArray) -> None:
-    """Display the figure of `ax` in the notebook, with its description as text and as alternative text."""
+    """Display the figure of `ax`, its description as text and as alternative text, and then its numbers."""
     figure = figure_of(ax)
     text = alt_text(figure)
+    whole = sentence(figure.get_suptitle())
+    panels = [(titles(panel) or whole, _tables[panel]) for panel in figure.axes if panel in _tables]
     picture = png(figure)
     plt.close(figure)
     display(
@@ -91,6 +110,8 @@ def show(ax: Axes | NDArray) -> None:
         metadata={"image/png": {"alt": text}},
         raw=True,
     )
+    if panels:
+        display({"text/html": as_html(panels), "text/plain": as_text(panels)}, raw=True)
 
 
 def png(figure: Figure, *, dpi: int | None = None) -> bytes:
@@ -105,6 +126,15 @@ def png(figure: Figure, *, dpi: int | None = None) -> bytes:
 def headline(axes: NDArray, title: str) -> None:
     """Give a figure of several panels one title that states the finding."""
     figure_of(axes).suptitle(title, x=0.01, ha="left", weight="bold", fontsize=11)
+
+
+def legible(ax: Axes) -> None:
+    """Write each number of a heat map in black or in white, whichever stands out more from its cell."""
+    cells = ax.collections[0]
+    shades = cells.to_rgba(np.ma.array(cells.get_array()).compressed())  # a cell without a value has no text
+    for text, shade in zip(ax.texts, shades, strict=True):
+        luminance = relative_luminance(shade)
+        text.set_color("white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black")
 
 
 def thinned(rows: NDArray, n: int) -> NDArray:

@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from helpers.plots.base import COLOURS, describe
+from helpers.plots.base import COLOURS, describe, legible
 from helpers.plots.scores import strips
 
 
@@ -44,11 +44,13 @@ def control_chart(
     shaded = "".join(
         f" {event} is shaded from day {a:g} to {b:g}." for event, (a, b) in (events or {}).items()
     )
+    table = pd.DataFrame({"score of the day": z, label: states}).rename_axis(index="day", columns="sd")
     return describe(
         ax,
         f"Control chart of {label} from day {days[0]} to {days[-1]}: daily scores as points between "
         f"{z.min():.2f} and {z.max():.2f}, the state as a line up to {states.max():.2f}, a dotted limit at "
         f"{limit:.2f}; {alarm.sum()} alarms{', on day ' if when else ''}{when}.{shaded}",
+        table,
     )
 
 
@@ -57,15 +59,15 @@ def alarm_map(ax: Axes, table: pd.DataFrame, *, title: str, xlabel: str = "", un
     shades = sns.light_palette(COLOURS["alarm"], as_cmap=True)
     style = {"vmin": 0, "vmax": 100, "annot": True, "fmt": ".0f", "linewidths": 1, "cbar": False}
     sns.heatmap(table, ax=ax, cmap=shades, **style)
-    for text, value in zip(ax.texts, table.to_numpy().flat, strict=True):
-        text.set_color("white" if value > 55 else "black")
+    legible(ax)
     ax.set(title=title, xlabel=xlabel, ylabel="")
     ax.tick_params(axis="both", rotation=0, length=0)
     rows = "; ".join(
         f"{row}: " + ", ".join(f"{column} {value:.0f}" for column, value in values.items())
         for row, values in table.iterrows()
     )
-    return describe(ax, f"Table of {unit}. {rows}.".replace("\n", " "))
+    words = f"Table of {unit}. {rows}.".replace("\n", " ")
+    return describe(ax, words, table.rename_axis(columns=unit))
 
 
 def budget_strips(

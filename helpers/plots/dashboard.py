@@ -1,11 +1,11 @@
 """The dashboard in Matplotlib: the same panels as in Grafana and on the page, from the same series."""
 
 from collections.abc import Mapping, Sequence
-from textwrap import fill
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.dates import MO, WeekdayLocator, num2date
 from matplotlib.figure import Figure
@@ -16,11 +16,14 @@ from numpy.typing import ArrayLike, NDArray
 from helpers.plots.base import COLOURS, describe, use_style
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
-SEVERITIES = {"page": ("alarm", ""), "ticket": ("other", "///")}  # colour and hatch
+# Colour and hatch, as on the page and in Grafana; the orange is too light for white without an outline.
+SEVERITIES = {"page": (COLOURS["alarm"], ""), "ticket": ("#E69F00", "///")}
+OUTLINE: dict[str, Any] = {"edgecolor": "#332200", "linewidth": 0.6}
 COLOURS_OF_LINES = ["black", "#0072B2", "#D55E00", "#009E73", "#CC79A7"]  # "all" comes first
 DASHES: list[Any] = ["-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1))]
 SCALES = {"share": (100.0, "%"), "seconds": (1 / 86400, "days"), "limits": (1.0, "limits")}
 ABREAST = 4
+SMALL, MEDIUM, LARGE = 9, 10, 13  # points
 
 
 def dashboard_view(
@@ -42,13 +45,13 @@ def dashboard_view(
     times = np.asarray(t, np.float64).astype("int64").astype("datetime64[s]")
     lines = _lines(panels)
     firing = _alerts(evaluated)
-    heights = [1.2 + 0.17 * len(firing), *(1.75 for _ in lines)]
+    heights = [1.6 + 0.19 * len(firing), *(2.0 for _ in lines)]
     figure = plt.figure(figsize=(width, sum(heights) + 0.5), layout="constrained")
-    figure.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=12)
+    figure.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=LARGE)
     top, *below = figure.subfigures(1 + len(lines), 1, height_ratios=heights, squeeze=False)[:, 0]
     _timeline(top.subplots(), times, firing, stories)
     for part, (row, chosen) in zip(below, lines.items(), strict=True):
-        part.suptitle(row, x=0.01, ha="left", fontsize=10, color="#4D5B6A")
+        part.suptitle(row, x=0.01, ha="left", fontsize=LARGE - 1, color="#4D5B6A")
         for ax, panel in zip(part.subplots(1, len(chosen), squeeze=False)[0], chosen, strict=True):
             _curves(ax, times, evaluated, panel)
             _shaded(ax, stories)
@@ -84,30 +87,35 @@ def _timeline(
     ax: Axes, times: NDArray, firing: list[tuple[str, str, NDArray]], stories: Sequence[tuple[Any, ...]]
 ) -> None:
     """Draw when each alert fired, over the stories, which have numbers."""
-    ax.set_title("Which alerts fire?", fontsize=9, pad=16)
-    words = []
+    ax.set_title("Which alerts fire?", fontsize=MEDIUM, pad=16)
+    words, numbers = [], {}
     for number, span in enumerate(_shaded(ax, stories), 1):
-        ax.text(span[0], 1.01, str(number), transform=ax.get_xaxis_transform(), weight="bold", fontsize=9)
+        ax.text(
+            span[0], 1.01, str(number), transform=ax.get_xaxis_transform(), weight="bold", fontsize=MEDIUM
+        )
     for place, (severity, name, on) in enumerate(firing):
         colour, hatch = SEVERITIES[severity]
         edges = np.flatnonzero(np.diff(np.concatenate([[0], on, [0]])))
         for first, last in edges.reshape(-1, 2):
             start, end = times[first], times[min(last, len(times) - 1)]
-            bar: dict[str, Any] = {"color": COLOURS[colour], "hatch": hatch, "edgecolor": "white"}
-            ax.barh(place, end - start, left=start, height=0.72, linewidth=0, **bar)
+            bar: dict[str, Any] = {"color": colour, "hatch": hatch, **OUTLINE}
+            ax.barh(place, end - start, left=start, height=0.72, **bar)
         spells = len(edges) // 2
+        numbers[f"{severity}, {name}"] = [spells, 100 * on.mean(), _day(times[edges[0]])]
         words.append(f"{severity} {name}, {spells} spell{'s' * (spells != 1)}, {on.mean():.0%} of the time")
-    ax.set_yticks(range(len(firing)), [name for _, name, _ in firing], fontsize=7.5)
+    ax.set_yticks(range(len(firing)), [name for _, name, _ in firing], fontsize=SMALL)
     ax.set(xlim=(times[0], times[-1]), ylim=(len(firing) - 0.4, -0.6))
     _dates(ax, 12)
     for severity, (colour, hatch) in SEVERITIES.items():
-        ax.barh(np.nan, np.nan, color=COLOURS[colour], hatch=hatch, edgecolor="white", label=severity)
+        ax.barh(np.nan, np.nan, color=colour, hatch=hatch, label=severity, **OUTLINE)
     told = [f"{number} {story[0]}" for number, story in enumerate(stories, 1)]
     for line in told:
-        ax.plot([], [], linestyle="", label=fill(line, 34))
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=7.5, handlelength=1.6)
+        ax.plot([], [], linestyle="", label=line)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.25, -0.1), ncols=3, fontsize=SMALL, handlelength=1.6)
     shaded = f" Shaded: {'; '.join(told)}." if told else ""
-    describe(ax, f"Timeline of alerts. {'; '.join(words) or 'No alert fires'}.{shaded}")
+    columns = ["spells", "time it fires (%)", "first fires"]
+    table = pd.DataFrame.from_dict(numbers, orient="index", columns=columns)
+    describe(ax, f"Timeline of alerts. {'; '.join(words) or 'No alert fires'}.{shaded}", table)
 
 
 def _shaded(ax: Axes, stories: Sequence[tuple[Any, ...]]) -> list[NDArray]:
@@ -121,8 +129,9 @@ def _shaded(ax: Axes, stories: Sequence[tuple[Any, ...]]) -> list[NDArray]:
 def _curves(ax: Axes, times: NDArray, evaluated: Mapping[Series, ArrayLike], panel: Any) -> None:
     """Draw one panel: a line for each series, and its limit."""
     scale, unit = SCALES.get(panel.unit, (1.0, ""))
-    words = []
+    words, lines = [], {}
     for place, (name, values) in enumerate(_chosen(evaluated, panel)):
+        lines[name or panel.title] = scale * values
         ax.plot(times, scale * values, linewidth=1.1, zorder=2 + (place == 0), **_style(place))
         last = values[-1]
         words.append(f"{name} {scale * last:.3g}".strip() if np.isfinite(last) else f"{name} none".strip())
@@ -134,18 +143,31 @@ def _curves(ax: Axes, times: NDArray, evaluated: Mapping[Series, ArrayLike], pan
         ax.axhline(scale * limit, color=COLOURS["alarm"], linestyle=":", linewidth=1.5)
         words.append(f"limit {scale * limit:.3g}")
     _label(ax, times, panel, unit)
-    describe(ax, f"Last values{f' in {unit}' if unit else ''}: {', '.join(words)}.")
+    table = _weekly(times, lines).rename_axis(
+        index="week from", columns=f"mean of the week{unit and f', {unit}'}"
+    )
+    describe(ax, f"Last values{f' in {unit}' if unit else ''}: {', '.join(words)}.", table)
+
+
+def _weekly(times: NDArray, lines: Mapping[str, NDArray]) -> pd.DataFrame:
+    """Return the mean of each line in each week."""
+    weeks = pd.DataFrame(lines, pd.DatetimeIndex(times)).resample("7D").mean()
+    return weeks.set_axis([_day(start) for start in weeks.index])
+
+
+def _day(time: Any) -> str:
+    return f"{pd.Timestamp(time):%d %b}".lstrip("0")
 
 
 def _label(ax: Axes, times: NDArray, panel: Any, unit: str) -> None:
     """Give a chart its title, ticks and unit."""
-    ax.set_title(panel.title, fontsize=8.5)
+    ax.set_title(panel.title, fontsize=SMALL)
     ax.set_xlim(times[0], times[-1])
     whole = panel.unit in ("count", "yes")
     ax.yaxis.set_major_locator(MaxNLocator(4, integer=whole, steps=[1, 2, 5, 10]))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}{'%' * (unit == '%')}"))
-    ax.tick_params(labelsize=7.5)
-    ax.set_ylabel("" if unit == "%" else unit, fontsize=7.5)
+    ax.tick_params(labelsize=SMALL)
+    ax.set_ylabel("" if unit == "%" else unit, fontsize=SMALL)
     _dates(ax)
 
 
@@ -181,12 +203,12 @@ def _limit(evaluated: Mapping[Series, ArrayLike], panel: Any) -> float | None:
     return held[0] if held else None
 
 
-def _dates(ax: Axes, most: int = 4) -> None:
+def _dates(ax: Axes, most: int = 3) -> None:
     first, last = ax.get_xlim()
     every = max(1, round((last - first) / 7 / most))
     ax.xaxis.set_major_locator(WeekdayLocator(MO, every))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda day, _: f"{num2date(day):%d %b}".lstrip("0")))
-    ax.tick_params(axis="x", labelsize=7.5)
+    ax.tick_params(axis="x", labelsize=SMALL)
 
 
 def _legend(figure: Figure, evaluated: Mapping[Series, ArrayLike], panels: Sequence[Any]) -> None:
@@ -196,4 +218,4 @@ def _legend(figure: Figure, evaluated: Mapping[Series, ArrayLike], panels: Seque
     for place, name in enumerate(sorted(set(filter(None, names)), key=lambda name: (name != "all", name))):
         lines.append(Line2D([], [], label=name, **_style(place)))
     lines.append(Line2D([], [], color=COLOURS["alarm"], linestyle=":", linewidth=1.5, label="limit"))
-    figure.legend(handles=lines, loc="outside lower left", ncols=8, fontsize=8)
+    figure.legend(handles=lines, loc="outside lower left", ncols=8, fontsize=MEDIUM)

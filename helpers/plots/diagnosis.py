@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from helpers.plots.base import COLOURS, MARKERS, describe, headline
+from helpers.plots.base import COLOURS, MARKERS, describe, headline, legible
 
 
 def shelf_map(ax: Axes, table: pd.DataFrame, *, title: str, xlabel: str, unit: str) -> Axes:
@@ -29,6 +29,7 @@ def shelf_map(ax: Axes, table: pd.DataFrame, *, title: str, xlabel: str, unit: s
         cbar_kws={"label": unit},
         **options,
     )
+    legible(ax)
     ax.set(title=title, xlabel=xlabel, ylabel="")
     ax.tick_params(axis="both", rotation=0)
     rows = [
@@ -38,7 +39,8 @@ def shelf_map(ax: Axes, table: pd.DataFrame, *, title: str, xlabel: str, unit: s
         for name, row in table.iterrows()
     ]
     size = f"{table.shape[0]} rows by {table.shape[1]} of {xlabel}"
-    return describe(ax, f"Heat map of {unit}, {size}. {'; '.join(rows)}.")
+    words = f"Heat map of {unit}, {size}. {'; '.join(rows)}."
+    return describe(ax, words, table.rename_axis(columns=f"{unit}, by {xlabel}"))
 
 
 def forest(ax: Axes, table: pd.DataFrame, *, title: str, xlabel: str) -> Axes:
@@ -65,7 +67,12 @@ def forest(ax: Axes, table: pd.DataFrame, *, title: str, xlabel: str) -> Axes:
         f"{row.case}, {row.model} {row.estimate:+.2f} +- {1.96 * row.error:.2f}" for row in table.itertuples()
     ]
     true = ", ".join(f"{case} {value:+.2f}" for case, value in truth.items())
-    return describe(ax, f"Points with 95 % intervals of {xlabel}: {'; '.join(told)}. Truth: {true}.")
+    words = f"Points with 95 % intervals of {xlabel}: {'; '.join(told)}. Truth: {true}."
+    reach = 1.96 * table["error"]
+    numbers = table.assign(lowest=table["estimate"] - reach, highest=table["estimate"] + reach)
+    numbers = numbers.set_axis(table["case"] + ", " + table["model"])
+    columns = ["estimate", "lowest", "highest", "truth"]
+    return describe(ax, words, numbers[columns].rename_axis(columns=xlabel))
 
 
 def found_and_true(
@@ -94,7 +101,9 @@ def found_and_true(
             f"{cause} {found.at[cause, outcome]:+.1f} ({truth.at[cause, outcome]:+.1f})"
             for cause in found.index
         )
-        describe(ax, f"Horizontal bars of {xlabel}, found and in brackets true: {', '.join(pairs)}.")
+        table = pd.DataFrame({"found in the logs": found[outcome], "true": truth[outcome]})
+        words = f"Horizontal bars of {xlabel}, found and in brackets true: {', '.join(pairs)}."
+        describe(ax, words, table.rename_axis(columns=xlabel))
     axes.flat[0].figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     headline(axes, title)
     return axes

@@ -8,8 +8,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from helpers.plots.base import COLOURS, MARKERS, describe, headline
+from helpers.plots.base import COLOURS, MARKERS, describe, headline, legible
 from helpers.plots.scores import timeline
+from helpers.plots.tables import clouds, quantiles
 
 
 def joined_timelines(
@@ -52,10 +53,12 @@ def harm_scatter(
     ax.label_outer()
     mean = events.groupby("kind", sort=False)[[score, "effect"]].mean()
     text = "; ".join(f"{row.Index} ({row[1]:.1f}, {row[2]:.1f})" for row in mean.itertuples())
+    windows = {kind: events.loc[events["kind"] == kind, [score, "effect"]].to_numpy() for kind in kinds}
     return describe(
         ax,
         f"Scatter plot of {len(events)} events, {xlabel} against effect on success in points, with "
         f"lines at {limit:g} and -1. Means by kind: {text}.",
+        clouds(windows, (xlabel, "effect on success (points)")),
     )
 
 
@@ -71,10 +74,13 @@ def placebo_paths(ax: Axes, path: pd.Series, placebos: pd.DataFrame, *, title: s
     ax.axvline(-0.5, color=COLOURS["alarm"], linestyle=":", linewidth=2)
     ax.set(title=title, xlabel="days since the onset", ylabel=ylabel, xticks=path.index[::5])
     ax.legend(loc="upper left", fontsize=8)
+    placebo = quantiles(dict(placebos.T.items()))[["5 %", "median", "95 %"]].add_prefix("placebos, ")
+    table = placebo.assign(**{"after the alarm": path}).rename_axis(index="day", columns=ylabel)
     return describe(
         ax,
         f"Lines of {ylabel} from day {path.index[0]} to {path.index[-1]} around an onset, over {len(null)} "
         f"grey placebo paths. Mean from day 0 on: {mean:+.1f}; {span} lie from {low:+.1f} to {high:+.1f}.",
+        table,
     )
 
 
@@ -88,13 +94,18 @@ def change_map(
     for row, column in np.ndindex(change.shape):
         weight = "bold" if found.iat[row, column] else "normal"
         words = str(text.iat[row, column])
-        ax.text(column + 0.5, row + 0.5, words, ha="center", va="center", weight=weight, color="black")
+        ax.text(column + 0.5, row + 0.5, words, ha="center", va="center", weight=weight)
+    legible(ax)
     ax.set(title=title, xlabel="", ylabel="")
     ax.tick_params(axis="y", rotation=0)
     cells = found.stack()
     named = "; ".join(f"{row}, {column} {text.at[row, column]}" for row, column in cells[cells].index)
     size = f"{change.shape[0]} alarms by {change.shape[1]} outcomes"
-    return describe(ax, f"Table of {size}, changes in points, true effects in brackets. Found: {named}.")
+    parts = {"measured": change, "true": truth, "found": found.map({True: "yes", False: "no"}.get)}
+    table = pd.concat([part.add_suffix(f", {name}") for name, part in parts.items()], axis=1)
+    table = table[[f"{outcome}, {name}" for outcome in change for name in parts]]
+    words = f"Table of {size}, changes in points, true effects in brackets. Found: {named}."
+    return describe(ax, words, table.rename_axis(columns="change (points)"))
 
 
 def mix_and_rate(ax: Axes, table: pd.DataFrame, *, title: str, xlabel: str) -> Axes:
@@ -114,6 +125,7 @@ def mix_and_rate(ax: Axes, table: pd.DataFrame, *, title: str, xlabel: str) -> A
         f"Horizontal bars of {xlabel} for {len(table)} buckets: mix {table['mix'].sum():+.3g} and rate "
         f"{table['rate'].sum():+.3g} together; the largest is {largest} with mix "
         f"{table.at[largest, 'mix']:+.3g} and rate {table.at[largest, 'rate']:+.3g}.",
+        table[["mix", "rate"]].rename_axis(columns=xlabel),
     )
 
 
@@ -139,4 +151,4 @@ def quadrants(
         )  # fmt: skip
     text = "; ".join(f"{row.Index} at ({row[1]:.1f}, {row[2]:.1f})" for row in points.itertuples())
     axes_names = " and ".join(points.columns)
-    return describe(ax, f"Plane of {axes_names}, cut at {limits[0]:g} and {limits[1]:g}: {text}.")
+    return describe(ax, f"Plane of {axes_names}, cut at {limits[0]:g} and {limits[1]:g}: {text}.", points)

@@ -8,7 +8,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from helpers.plots.base import COLOURS, describe, headline
+from helpers.plots.base import COLOURS, MARKERS, describe, headline, legible
+from helpers.plots.tables import digits, quantiles
 
 
 def bars(
@@ -23,7 +24,7 @@ def bars(
     ax.margins(x=0.12)
     ax.set(title=title, xlabel=xlabel)
     entries = ", ".join(f"{name} {value:.{decimals}f}" for name, value in values.items())
-    return describe(ax, f"Horizontal bars of {xlabel}: {entries}.")
+    return describe(ax, f"Horizontal bars of {xlabel}: {entries}.", values.to_frame(xlabel))
 
 
 def curves(
@@ -37,15 +38,22 @@ def curves(
     ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
     if log_x:
         ax.set_xscale("log")
-        ax.set_xticks(list(table.index), [f"{x:g}" for x in table.index])
+        ax.set_xticks(list(table.index), [_tick(x) for x in table.index])
         ax.minorticks_off()
     if limit:
         ax.axhline(limit[0], color=COLOURS["alarm"], linestyle=":", label=limit[1])
     ax.legend(loc="best")
     ends = [f"{name} from {line.iloc[0]:.3g} to {line.iloc[-1]:.3g}" for name, line in table.items()]
     marked = f" A dotted line marks {limit[0]:g}, {limit[1]}." if limit else ""
-    span = f"{table.index[0]:g} to {table.index[-1]:g}"
-    return describe(ax, f"Lines of {ylabel} over {xlabel} from {span}: {'; '.join(ends)}.{marked}")
+    span = f"{digits(table.index[0])} to {digits(table.index[-1])}"
+    words = f"Lines of {ylabel} over {xlabel} from {span}: {'; '.join(ends)}.{marked}"
+    return describe(ax, words, table.rename_axis(index=xlabel, columns=ylabel))
+
+
+def _tick(x: float) -> str:
+    """Name a place on a logarithmic axis: large powers of ten as such, all others in full."""
+    power = round(np.log10(x))
+    return f"$10^{{{power}}}$" if power >= 5 and x == 10.0**power else f"{x:,g}"
 
 
 def timeline(
@@ -71,7 +79,7 @@ def timeline(
         values.index,
         values,
         color=COLOURS[colour],
-        marker=("s" if dashed else "o") if len(values) <= 100 else None,
+        marker=MARKERS[colour] if len(values) <= 100 else None,
         linestyle="--" if dashed else "-",
         markersize=4,
         linewidth=1.5 if len(values) <= 100 else 0.9,
@@ -102,10 +110,12 @@ def timeline(
     )
     grey = f" The grey band ({band_label}) spans {band[0]:.3g} to {band[1]:.3g}." if band else ""
     line = "Dashed line" if dashed else "Line"
+    table = values.to_frame(label or ylabel).rename_axis(index=xlabel, columns=ylabel if label else None)
     return describe(
         ax,
         f"{line} of {label or ylabel} over {len(values)} {xlabel}s, between {values.min():.3g} ({xlabel} "
         f"{values.idxmin()}) and {values.max():.3g} ({xlabel} {values.idxmax()}).{grey}{shaded}",
+        table,
     )
 
 
@@ -118,12 +128,15 @@ def null_panels(axes: NDArray, tests: Mapping[str, tuple[float, float, NDArray]]
         ax.axvline(limit, color=COLOURS["alarm"], linestyle=":", linewidth=2, label="95 % of these lie below")
         ax.axvline(statistic, color=COLOURS["current"], linewidth=2.5, label="true labels")
         text = f"{name}: p = {pvalue:.3f}" + " (noticed)" * noticed
-        ax.set_title(text, fontsize=10, color=COLOURS["current"] if noticed else "black")
+        ax.set_title(text, fontsize=10, color=COLOURS["alarm"] if noticed else "black")
         ax.tick_params(labelsize=8)
         ax.set(yticks=[])
         ax.locator_params(axis="x", nbins=4)
         span = f"Null from {null.min():.3g} to {null.max():.3g}, 95 % below {limit:.3g}"
-        describe(ax, f"{span}; with the true labels {statistic:.3g}.")
+        numbers = quantiles({"score": null}).T.drop("n").rename("labels shuffled, {}".format)
+        numbers.loc["true labels"] = statistic
+        numbers.loc["p-value"] = pvalue
+        describe(ax, f"{span}; with the true labels {statistic:.3g}.", numbers)
     figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     headline(axes, title)
     return axes
@@ -161,16 +174,15 @@ def heatmap(
         table, ax=ax, annot=True, fmt=".0f", cmap="cividis", vmin=0, vmax=vmax, linewidths=0.5,
         cbar_kws={"label": colour_label}, annot_kws={"fontsize": 8},
     )  # fmt: skip
+    legible(ax)
     ax.set(title=title, xlabel="", ylabel="")
     ax.tick_params(axis="x", rotation=35)
     for tick in ax.get_xticklabels():
         tick.set_horizontalalignment("right")
-    best = table.idxmax(axis=1)
-    rows = "; ".join(f"{name}: best {table.loc[name].max():.0f} on {best[name]}" for name in table.index)
-    return describe(
-        ax,
-        f"Heat map of {colour_label}, {table.shape[0]} rows by {table.shape[1]} columns. {rows}.",
-    )
+    highest = table.idxmax(axis=1)
+    rows = "; ".join(f"{name}: highest {table.loc[name].max():.0f}, {highest[name]}" for name in table.index)
+    words = f"Heat map of {colour_label}, {table.shape[0]} rows by {table.shape[1]} columns. {rows}."
+    return describe(ax, words, table.rename_axis(columns=colour_label))
 
 
 def family_heatmap(ax: Axes, table: pd.DataFrame, *, title: str) -> Axes:
@@ -199,4 +211,5 @@ def strips(ax: Axes, table: pd.DataFrame, *, title: str, xlabel: str) -> Axes:
     ax.set(title=title, xlabel=xlabel)
     entries = table.agg(["min", "max", "median"]).T.itertuples()
     text = "; ".join(f"{row[0]} {row[1]:.2f} to {row[2]:.2f}, median {row[3]:.2f}" for row in entries)
-    return describe(ax, f"Strips of {len(table)} points each, {xlabel}: {text}.")
+    numbers = quantiles(dict(table.items())).rename_axis(columns=xlabel)
+    return describe(ax, f"Strips of {len(table)} points each, {xlabel}: {text}.", numbers)

@@ -32,4 +32,5 @@ def dots(ax: Axes, table: pd.DataFrame, *, limit: float, title: str, xlabel: str
         for row, values in table.iterrows()
     )
     span = f"grey from {-limit:.2f} to {limit:.2f}"
-    return describe(ax, f"Dots of {xlabel}, linear up to 1 and logarithmic beyond, {span}. {rows_in_words}.")
+    words = f"Dots of {xlabel}, linear up to 1 and logarithmic beyond, {span}. {rows_in_words}."
+    return describe(ax, words, table.rename_axis(columns=xlabel))

@@ -1,12 +1,15 @@
 """Pictures of windows: clouds of points, histograms, what a plane holds and hides."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
 from helpers.plots.base import COLOURS, MARKERS, describe, headline, thinned
+from helpers.plots.tables import bins, clouds
 
 
 def scatter(
@@ -44,6 +47,7 @@ def scatter(
         f"({spread[0][0]:.2f}, {spread[0][1]:.2f}), "
         f"{labels[1]} as triangles with centre ({centre[1][0]:.2f}, {centre[1][1]:.2f}) "
         f"and standard deviations ({spread[1][0]:.2f}, {spread[1][1]:.2f}).",
+        clouds(dict(zip(labels, (reference, current), strict=True)), axes_names),
     )
 
 
@@ -59,7 +63,7 @@ def planes(
     everything = np.concatenate([rows for windows in panels.values() for rows in windows])
     low, high = everything.min(axis=0), everything.max(axis=0)
     low, high = low - 0.03 * (high - low), high + 0.03 * (high - low)
-    sides = [{"color": COLOURS[side], "marker": marker} for side, marker in MARKERS.items()]
+    sides = [{"color": COLOURS[side], "marker": MARKERS[side]} for side in ("reference", "current")]
     for ax, (name, windows) in zip(axes.flat, panels.items(), strict=True):
         drawn = [thinned(rows, n_points) for rows in windows]
         for start in range(0, n_points, 50):  # in turns, so that neither window covers the other
@@ -69,7 +73,7 @@ def planes(
             where, wide = rows.mean(axis=0), rows.std(axis=0)
             ax.scatter(*where, s=110, edgecolors="white", label=label, zorder=3, **side)
             place = f"({where[0]:.2f}, {where[1]:.2f}), spread ({wide[0]:.2f}, {wide[1]:.2f})"
-            describe(ax, f"{label}: centre {place}.")
+            describe(ax, f"{label}: centre {place}.", clouds({label: rows}))
         ax.set_title(name, fontsize=10)
         ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="PC1", ylabel="PC2")
         ax.label_outer()
@@ -102,7 +106,8 @@ def weekly_panels(
             ylim=(low[1] - margin[1], high[1] + margin[1]),
         )
         ax.set(xticks=[], yticks=[])
-        describe(ax, f"Scatter of PC1 and PC2, mean ({rows[:, 0].mean():.2f}, {rows[:, 1].mean():.2f}).")
+        words = f"Scatter of PC1 and PC2, mean ({rows[:, 0].mean():.2f}, {rows[:, 1].mean():.2f})."
+        describe(ax, words, clouds({name: rows}))
     return axes
 
 
@@ -115,18 +120,27 @@ def histogram(
     side: str = "reference",
     label: str | None = None,
     xlabel: str = "position on PC1",
+    shares: bool = False,
 ) -> Axes:
-    """One window's distribution on one axis, over given bin `edges`, so that panels can be compared."""
-    values = np.asarray(values)
-    ax.hist(values, bins=list(edges), color=COLOURS[side], alpha=0.55, label=label)
+    """One window's distribution on one axis, over given bin `edges`, so that panels can be compared.
+
+    `shares` draws percentages of the window in place of counts, so that a small one is seen beside a large.
+    """
+    values, name = np.asarray(values), "queries (%)" if shares else "queries"
+    style: dict[str, Any] = {"color": COLOURS[side], "hatch": "" if side == "reference" else "///"}
+    style["weights"] = np.full(len(values), 100 / len(values)) if shares else None
+    heights, limits, _ = ax.hist(
+        values, bins=list(edges), edgecolor="white", alpha=0.55, label=label, **style
+    )
     ax.axvline(values.mean(), color=COLOURS[side], linestyle="--", linewidth=1.5)
-    ax.set(title=title, xlabel=xlabel, ylabel="queries")
+    ax.set(title=title, xlabel=xlabel, ylabel=name)
     if label:
         ax.legend()
     return describe(
         ax,
         f"Histogram of {xlabel}{f', {label}' if label else ''}: {len(values)} values, mean "
         f"{values.mean():.3f} (dashed line), standard deviation {values.std():.3f}.",
+        bins(np.asarray(heights), limits, f"{label}, {name}" if label else name, xlabel),
     )
 
 
@@ -149,11 +163,13 @@ def cdf_gap(
     ax.set(title=title, xlabel=xlabel, ylabel="queries to the left (%)")
     ax.text(0.97, 0.08, f"area = {area:.4f}", transform=ax.transAxes, ha="right")
     ax.legend(loc="upper left")
+    table = pd.DataFrame({side: share(values, grid) for side, values in windows.items()}, index=grid)
     return describe(
         ax,
         f"Two rising curves: the share of the reference (solid) and of the current window (dashed) below "
         f"each {xlabel}, medians {np.median(x):.3f} and {np.median(y):.3f}; the shaded area between them is "
         f"{area:.4f}.",
+        table.rename_axis(index=xlabel, columns="queries to the left (%)"),
     )
 
 
@@ -171,11 +187,13 @@ def scree(ax: Axes, shares: NDArray, *, title: str, level: float = 0.9) -> Axes:
     ax.set(title=title, xlabel="principal component", ylabel="variance (%)", ylim=(0, 103))
     ax.legend(loc="lower right")
     first, second, last = 100 * shares[[0, 1, -1]]
+    table = pd.DataFrame({"variance (%)": 100 * shares, "running total (%)": total}, index=number)
     return describe(
         ax,
         f"Bars of the variance on each of {len(shares)} components, falling from {first:.1f} % over "
         f"{second:.1f} % to {last:.1f} %, and their running total: {total[1]:.0f} % for two "
         f"components, {total[enough - 1]:.0f} % for {enough}.",
+        table.rename_axis(index="principal component"),
     )
 
 
@@ -195,9 +213,16 @@ def centres(ax: Axes, quiet: NDArray, moved: NDArray, *, ellipse: NDArray, title
     ax.set(title=title, xlabel="centre on PC1", ylabel="centre on PC2", aspect="equal")
     ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     outside = int((((quiet / ellipse) ** 2).sum(axis=1) > 1).sum())
+    names = [
+        *(f"quiet week {number}" for number in range(1, len(quiet) + 1)),
+        label,
+        "half-axes of the ellipse",
+    ]
+    table = pd.DataFrame(np.vstack([quiet, moved, ellipse]), names, ["centre on PC1", "centre on PC2"])
     return describe(
         ax,
         f"Scatter plot of {len(quiet)} weekly centres around the reference's at (0, 0): {outside} lie "
         f"outside the small grey ellipse of half-axes ({ellipse[0]:.3f}, {ellipse[1]:.3f}), all within the "
         f"dashed circle of radius {reach:.3f}; {label} is a triangle at ({moved[0]:.3f}, {moved[1]:.3f}).",
+        table,
     )
