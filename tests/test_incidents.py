@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from helpers import incidents
-from helpers.checks import HINTS, check
 from helpers.events import Event
+from helpers.exercises.incident import FORM, LOOK, check_case
 from helpers.incidents import answer_key, at_equal_answers, incident, investigate, onset
 from helpers.synthetic import Product
 
@@ -211,7 +211,7 @@ def test_a_series_too_short_to_split_is_refused():
 
 def said(capsys, *arguments):
     capsys.readouterr()
-    check(*arguments)
+    check_case(*arguments)
     return capsys.readouterr().out.strip()
 
 
@@ -228,52 +228,55 @@ def right_answers(case):
     }
 
 
-def test_right_answers_are_called_right(case, capsys):
+def test_right_answers_are_called_correct(case, capsys):
     right = right_answers(case)
-    assert set(right) == set(HINTS)
+    assert set(right) == set(FORM) == set(LOOK)
     for question, answer in right.items():
-        assert said(capsys, case, question, answer) == f"{question}: right"
+        assert said(capsys, case, question, answer) == f"{question}: correct."
 
 
 @pytest.mark.parametrize(
     ("question", "answer", "told"),
     [
-        ("embedder", 22, "a frozen text keeps its vector"),
-        ("embedder", None, "a frozen text keeps its vector"),
+        ("embedder", 22, "A frozen text keeps its vector"),
+        ("embedder", None, "A frozen text keeps its vector"),
         ("index", "left behind", "probes of many shelves"),
-        ("shelf", 12, "which shelf do the probes share"),
-        ("client", "mobile", "compare the fall"),
+        ("shelf", 12, "Which shelf do the probes share"),
+        ("client", "mobile", "Compare the fall"),
         ("newcomers", "without documents", "does the search serve them"),
         ("days", {"everywhere": 20}, "3 of 4 are missing"),
+        ("days", [20, 22], "Asked for: a dict"),
+        ("shelf", "five", "not a number but a str. Asked for: the number"),
         ("innocent", ["newcomers"], "1 too many or too few"),
         ("innocent", ["newcomers", "everywhere", "shelf 5"], "1 too many or too few"),
     ],
 )
 def test_a_wrong_answer_is_told_where_to_look_and_not_what_is_right(case, capsys, question, answer, told):
     out = said(capsys, case, question, answer)
-    assert out.startswith(f"{question}: not yet") and told in out
+    assert out.startswith(f"{question}: not yet. ") and told in out
 
 
 def test_wrong_effects_are_named_and_points_are_told_from_fractions(case, capsys):
     found = investigate(case)
-    assert "these are points" in said(capsys, case, "effects", 100 * found)
+    assert "These are points" in said(capsys, case, "effects", 100 * found)
     found.loc["shelf 5", "success"] += 0.03
     out = said(capsys, case, "effects", found)
-    assert "more than two points off in shelf 5:" in out
-    assert "in shelf 5:" in said(capsys, case, "effects", investigate(case).drop("shelf 5"))
+    assert "More than two points off: shelf 5." in out
+    assert "off: shelf 5." in said(capsys, case, "effects", investigate(case).drop("shelf 5"))
 
 
 def test_a_client_and_an_index_left_behind_are_known_where_they_are_true(capsys):
     cases = {seed: incident(seed) for seed in (2001, 2004)}
-    assert said(capsys, cases[2001], "index", "left behind") == "index: right"
-    assert said(capsys, cases[2001], "newcomers", "without documents") == "newcomers: right"
-    assert said(capsys, cases[2004], "client", "web") == "client: right"
-    assert said(capsys, cases[2004], "shelf", None) == "shelf: right"
+    assert said(capsys, cases[2001], "index", "left behind") == "index: correct."
+    assert said(capsys, cases[2001], "newcomers", "without documents") == "newcomers: correct."
+    assert said(capsys, cases[2004], "client", "web") == "client: correct."
+    assert said(capsys, cases[2004], "shelf", None) == "shelf: correct."
 
 
-@pytest.mark.parametrize("question", HINTS)
+@pytest.mark.parametrize("question", FORM)
 def test_a_check_says_not_attempted_and_never_raises(case, capsys, question):
-    assert said(capsys, case, question, ...) == f"{question}: not attempted"
+    for dots in [(), (...,)]:
+        assert said(capsys, case, question, *dots).startswith(f"{question}: not attempted. ")
     frame = pd.DataFrame({"success": ["x"], "click": [None]})
     for odd in [
         "",
@@ -288,9 +291,10 @@ def test_a_check_says_not_attempted_and_never_raises(case, capsys, question):
         np.zeros(3),
         frame["click"],
     ]:
-        assert said(capsys, case, question, odd).startswith(f"{question}: not yet")
+        assert said(capsys, case, question, odd).startswith(f"{question}: not yet. ")
 
 
 def test_an_unknown_question_names_the_known_ones(case, capsys):
     for odd in ["who", None, 3, ["days"]]:
-        assert "not yet" in (out := said(capsys, case, odd, 1)) or "embedder, index" in out
+        out = said(capsys, case, odd, 1)
+        assert out.startswith("?: there is no such question. There are: embedder, index, ")

@@ -12,8 +12,9 @@ from tools.build import read_source
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
 VERBS = ("Alert Break Connect Diagnose Monitor Put Quantify Scale Solve Stream Try Upgrade Visualize").split()
-CLOSING = ["When this misleads you", "In production", "Recap"]
+CLOSING = ["When this misleads you", "In production", "Exercises", "Recap"]
 MOST_CELLS, MOST_LINES, FEWEST_PREDICTIONS, SHORTEST_ALT = 62, 18, 3, 60
+MOST_ROWS, MOST_TABLE_BYTES = 40, 60_000
 
 # What an output must not hold, since another machine or another run would print another one.
 ACCIDENTAL = re.compile(
@@ -150,14 +151,17 @@ def test_headings_form_an_outline(prose):
 
 
 def test_length(notebook, code):
-    assert len(notebook.cells) <= MOST_CELLS
+    tags = [set(cell.metadata.get("tags", [])) for cell in notebook.cells]
+    practice = sum(bool(tag & {"predict", "exercise", "solution"}) for tag in tags)
+    texts = sum("### Exercise" in cell.source for cell in notebook.cells)
+    assert len(notebook.cells) - practice - texts <= MOST_CELLS
     lines = {cell.id: sum(bool(line.strip()) for line in cell.source.splitlines()) for cell in code}
     assert {cell: count for cell, count in lines.items() if count > MOST_LINES} == {}
 
 
 def test_closing_sections(prose):
     titles = [title for text in prose for level, title in headings(text) if level == 2]
-    assert titles[-3:] == CLOSING
+    assert titles[-len(CLOSING) :] == CLOSING
 
 
 def test_recap_answers_every_objective(prose):
@@ -195,5 +199,42 @@ def test_every_figure_is_described(outputs):
             assert data.get("text/plain") == alt
 
 
+def test_the_numbers_of_every_figure_stand_below_it(code):
+    for cell in code:
+        for picture, below in pairwise([*cell.outputs, {}]):
+            if "image/png" not in picture.get("data", {}):
+                continue
+            html = below.get("data", {}).get("text/html", "")
+            assert html.startswith('<details class="figure-data">'), f"{cell.id}: no numbers below a figure"
+            for table in html.split("<table>")[1:]:
+                assert re.search(r"<caption>[^<]", table) and '<th scope="row">' in table, cell.id
+                assert '<th scope="col">' in table and re.search(r"<td>-?\d", table), cell.id
+                assert table.count("<tr>") <= MOST_ROWS, f"{cell.id}: {table.count('<tr>')} rows"
+
+
+def test_the_numbers_of_all_figures_stay_small(outputs):
+    tables = [data for output in outputs if "figure-data" in str(data := output.get("data", {}))]
+    assert sum(len(text.encode()) for data in tables for text in data.values()) < MOST_TABLE_BYTES
+
+
 def test_every_picture_in_the_text_is_described(prose):
     assert [text for text in prose if re.search(r"!\[\s*\]\(", text)] == []
+
+
+# --- the README -----------------------------------------------------------------------------
+
+
+def test_readme_says_how_long_each_notebook_takes(path, prose):
+    read, practise = re.search(r"^\| (\d+) minutes \| (\d+) minutes \|", prose[0], re.MULTILINE).groups()
+    readme = (NOTEBOOKS.parent / "README.md").read_text(encoding="utf-8")
+    row = rf"^\| {path.name[:2]} \| \[.+?\]\(notebooks/{path.name}\) \| (\d+) \|"
+    assert int(re.search(row, readme, re.MULTILINE)[1]) == int(read) + int(practise)
+
+
+def test_readme_counts_notebooks_and_exercises():
+    texts = [cell.source for path in PATHS for cell in nbformat.read(path, as_version=4).cells]
+    exercises = sum(text.count("### Exercise ") for text in texts)
+    said = re.search(
+        r"(\d+) notebooks that run offline, .+? (\d+) exercises", (NOTEBOOKS.parent / "README.md").read_text()
+    )
+    assert [int(number) for number in said.groups()] == [len(PATHS), exercises]

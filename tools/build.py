@@ -10,7 +10,10 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -34,6 +37,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
+from tools import measure
 from tools.progress import Progress
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
@@ -45,6 +49,12 @@ METADATA = {
         "name": "python3",
     },
     "language_info": {"name": "python"},
+}
+# A solution is folded away in JupyterLab, on Colab and on the site.
+FOLDED = {
+    "tags": ["solution", "hide-cell"],
+    "jupyter": {"source_hidden": True, "outputs_hidden": True},
+    "cellView": "form",
 }
 
 
@@ -61,11 +71,13 @@ def read_source(source: Path) -> NotebookNode:
         cell.id = f"{source.stem.split('_')[0]}-{place:03d}"
         tags = cell.metadata.get("tags")
         cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        if "solution" in (tags or []):
+            cell.metadata.update(nbformat.from_dict(FOLDED))
     return notebook
 
 
-def execute(notebook: NotebookNode, name: str, bar: Progress) -> str:
-    """Run every cell in a fresh kernel; return what the kernel used, in words."""
+def execute(notebook: NotebookNode, name: str, bar: Progress) -> measure.Usage:
+    """Run every cell in a fresh kernel; return what it took, the kernel's children included."""
     client = NotebookClient(
         notebook,
         timeout=600,
@@ -77,7 +89,7 @@ def execute(notebook: NotebookNode, name: str, bar: Progress) -> str:
     client.create_kernel_manager().transport_encryption = "auto"
     cells = len(notebook.cells)
     bar.show(f"{name}: starting the kernel", 0, cells)
-    with client.setup_kernel():
+    with client.setup_kernel(), watched(client) as kernel:
         for index, cell in enumerate(notebook.cells):
             bar.show(f"{name}: cell {index + 1}", index, cells)
             try:
@@ -88,7 +100,7 @@ def execute(notebook: NotebookNode, name: str, bar: Progress) -> str:
             if cell.cell_type == "code":
                 cell.outputs = join_streams(cell.outputs)
                 cell.metadata.pop("execution", None)
-        return usage(client)
+        return kernel.usage()
 
 
 def join_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
@@ -103,20 +115,57 @@ def join_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
     return joined
 
 
-def usage(client: NotebookClient) -> str:
-    """Say how much CPU time and memory the client's kernel has used so far."""
-    pid = getattr(getattr(client.km, "provisioner", None), "pid", None)
-    process = psutil.Process(pid)
-    spent = process.cpu_times()
-    cpu = spent.user + spent.system
-    status = Path(f"/proc/{pid}/status")
-    if status.exists():
-        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
-        peak = int(found[1]) * 1024 if found else 0
-    else:
-        memory = process.memory_info()
-        peak = getattr(memory, "peak_wset", memory.rss)  # macOS keeps no peak: what it holds now
-    return f"CPU {cpu:5.1f} s   peak memory {peak / 1e6:4.0f} MB"
+class Watched:
+    """A kernel and its children, looked at four times a second."""
+
+    def __init__(self, pid: int | None) -> None:
+        self.process = psutil.Process(pid)
+        self.most_bytes = 0
+        self.ended = threading.Event()
+
+    def watch(self) -> None:
+        """Keep the most memory that all of them held at one time."""
+        while not self.ended.wait(0.25):
+            self.most_bytes = max(self.most_bytes, sum(map(resident, self.family())))
+
+    def family(self) -> list[psutil.Process]:
+        """Return the kernel's process and its children's."""
+        return [self.process, *self.process.children(recursive=True)]
+
+    def usage(self) -> measure.Usage:
+        """Return what they used so far."""
+        spent = [process.cpu_times() for process in self.family()]
+        # On Linux and macOS a process also counts what its children used that have ended.
+        ended = sum(getattr(self.process.cpu_times(), f"children_{kind}", 0) for kind in ("user", "system"))
+        cpu = sum(times.user + times.system for times in spent) + ended
+        return measure.Usage(cpu, max(self.most_bytes, self.peak()) / 1e6)
+
+    def peak(self) -> int:
+        """Return the most bytes that the kernel alone has held, where the system keeps count."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
+        return int(found[1]) * 1024 if found else getattr(self.process.memory_info(), "peak_wset", 0)
+
+
+def resident(process: psutil.Process) -> int:
+    """Return the bytes of memory a process holds; 0 if it has just ended."""
+    try:
+        return process.memory_info().rss
+    except psutil.Error:
+        return 0
+
+
+@contextmanager
+def watched(client: NotebookClient) -> Iterator[Watched]:
+    """Watch the client's kernel while it works."""
+    kernel = Watched(getattr(getattr(client.km, "provisioner", None), "pid", None))
+    watcher = threading.Thread(target=kernel.watch, daemon=True)
+    watcher.start()
+    try:
+        yield kernel
+    finally:
+        kernel.ended.set()
+        watcher.join()
 
 
 def write(notebook: NotebookNode, target: Path) -> bool:
@@ -145,15 +194,25 @@ def chosen(numbers: list[str]) -> list[Path]:
     return [there[number] for number in numbers] if numbers else everything
 
 
-def main(numbers: list[str]) -> int:
+def build(source: Path, measuring: bool, bar: Progress) -> tuple[measure.Usage, bool]:
+    """Execute one source and write its notebook; return what it took, and whether it differs now."""
+    notebook = read_source(source)
+    used = execute(notebook, source.stem, bar)
+    if measuring:
+        title = notebook.cells[0]
+        title.source = measure.with_row(title.source, measure.record(source, used))
+    elif problem := measure.excess(source.stem[:2], used):
+        raise CellError(problem)
+    return used, write(notebook, NOTEBOOKS / f"{source.stem}.ipynb")
+
+
+def main(args: list[str]) -> int:
     """Build the chosen notebooks, one after the other; stop at the first that fails."""
-    for source in chosen(numbers):
+    for source in chosen([number for number in args if number != "--measure"]):
         began = time.monotonic()
         try:
             with Progress() as bar:
-                notebook = read_source(source)
-                used = execute(notebook, source.stem, bar)
-                changed = write(notebook, NOTEBOOKS / f"{source.stem}.ipynb")
+                used, changed = build(source, "--measure" in args, bar)
         except CellError as failure:
             text = str(failure) if sys.stderr.isatty() else re.sub(r"\x1b\[[\d;]*m", "", str(failure))
             print(f"{text}\nThe notebook is left as it was.", file=sys.stderr)

@@ -15,7 +15,7 @@
 #
 # At the end you will have run a small search product, broken it in three ways, and measured to the last query what each break cost.
 #
-# **Launch:** run `python3 playbook.py` in the project's folder. It opens this notebook in JupyterLab on your machine.
+# **Launch:** run `python3 playbook.py open 00` in the project's folder. It opens this notebook in JupyterLab on your machine. Links to Binder and Colab appear here after `python3 playbook.py links OWNER/REPO`, with your copy's address on GitHub.
 #
 # | To read | To practise | To run | Memory |
 # |---|---|---|---|
@@ -33,9 +33,23 @@
 # Some NumPy and pandas. Nothing about drift.
 
 # %% tags=["setup"]
-# The helpers live one folder up.
+# At home this finds the helpers, one folder up. On Colab it fetches them first.
+import os
+import subprocess
 import sys
 
+# One thread for BLAS, asked for before NumPy comes: with more of them, small products only wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if "google.colab" in sys.modules and not os.path.exists("../helpers"):
+    REPOSITORY, REF = "", "main"
+    if not REPOSITORY:
+        sys.exit("This copy has no address yet. Where you keep it, run: python3 playbook.py links OWNER/REPO")
+    if not os.path.exists("playbook"):
+        clone = ["git", "clone", "--quiet", "--depth=1", f"--branch={REF}"]
+        subprocess.run([*clone, f"https://github.com/{REPOSITORY}", "playbook"], check=True)
+    os.chdir("playbook/notebooks")
+    subprocess.run([sys.executable, "../tools/colab.py"], check=True)
 sys.path.insert(0, "..")
 
 # %%
@@ -44,6 +58,8 @@ import pandas as pd
 from sklearn.decomposition import PCA
 
 from helpers import plots
+from helpers.exercises import check, hint
+from helpers.predictions import reveal
 from helpers.synthetic import Event, Product
 
 # %% [markdown]
@@ -71,12 +87,17 @@ log.outcomes[["day", "segment", "best_similarity", "no_answer", "click", "succes
 # | `click` | somebody clicked | you, at once |
 # | `escalation` | somebody opened a ticket | the support desk, days later |
 #
-# **Predict.** Out of 100 queries on a quiet week, how many succeed? How many get a click?
+# **Predict.** Out of 100 queries on a quiet week, how many succeed? How many get a click? Put your numbers in place of the dots before you go on. Nobody keeps them; a guess that you have written down is one that you can learn from.
+
+# %% tags=["predict"]
+guess_success, guess_click = ..., ...  # of 100 queries
 
 # %%
 OUTCOMES = ["success", "no_answer", "click", "escalation"]
 quiet_week = log.outcomes[OUTCOMES].mean()
 print(quiet_week.map("{:.3f}".format).to_string())
+reveal(guess_success, 100 * quiet_week["success"], "% succeed")
+reveal(guess_click, 100 * quiet_week["click"], "% are clicked")
 
 # %% [markdown]
 # Nearly all queries find their document, and still only six in ten are clicked. A click is a noisy echo of success: people click on wrong results, and skip right ones. Keep that in mind when a dashboard shows you clicks alone.
@@ -90,7 +111,10 @@ print(quiet_week.map("{:.3f}".format).to_string())
 # - **new topic**: a launch brings questions about something the index has no documents on (8 % of the traffic),
 # - **lost documents**: a clean-up job deletes 60 % of the documents of one topic.
 #
-# **Predict.** Rank the three by how much success they cost. Write your ranking down before you run the cell.
+# **Predict.** Which of the three costs most success? Commit to one of the names in bold.
+
+# %% tags=["predict"]
+guess = ...  # such as "new topic"
 
 # %%
 breaks = {
@@ -101,6 +125,7 @@ breaks = {
 }
 logs = {name: product.run(days=28, start=28, events=events) for name, events in breaks.items()}
 rates = pd.DataFrame({name: log.outcomes[OUTCOMES].mean() for name, log in logs.items()}).T
+reveal(guess, rates["success"].idxmin())
 rates.map("{:.3f}".format)
 
 # %%
@@ -243,13 +268,60 @@ for name, week in {"stale": stale, "rebuilt": rebuilt, "no upgrade": quiet}.item
 # - Keep a window of ordinary weeks aside, unchanged, as your reference. You will compare with it for months.
 # - Write down every release, re-index and launch with its time. These are the events you will search for.
 # - You have no counterfactual. A staged roll-out, where half of the traffic keeps the old version, is the nearest thing to one.
+
+# %% [markdown]
+# ## Exercises
 #
-# **Practise.** Change one thing at a time and predict the success rate first.
+# Put your answer in place of the dots and run the cell: it says correct, or what is not right yet. `hint("00-1")` helps in stages, and a solution is folded away below each exercise.
 #
-# 1. In beat 3, replace the upgrade by a new topic that arrives slowly: `Event("new_topic", start=28, size=0.08, shape="ramp")`. On which day could you have noticed?
-# 2. In beat 2, give the new topic its documents: `index_follows=True`. Which of the four outcomes move?
-# 3. In beat 2, break only one client: `Event("spread", start=28, size=0.35, segment="partner")`. How much of it do you see in the average, and how much in the rows with `segment == "partner"`?
-# 4. Open `helpers/synthetic.py` and read `_day`. Find the line that decides about success. Does drift appear in it?
+# ### Exercise 00-1: How much does a small client hide?
+#
+# From day 28 on, the queries of one client get noisier: `Event("spread", start=28, size=0.35, segment="partner")`. Run the week from day 28 to 34. How many points of success does the event cost the partner, and how many all queries together? Points are hundredths, and a loss counts as positive.
+
+# %% tags=["exercise"]
+partner, everybody = ..., ...
+check("00-1", (partner, everybody))
+
+# %% tags=["solution"]
+# Solution of 00-1
+event = Event("spread", start=28, size=0.35, segment="partner")
+noisy, twin = product.run(days=7, start=28, events=[event]), product.run(days=7, start=28)
+lost = 100 * (twin.outcomes["success"].astype(float) - noisy.outcomes["success"])
+partner, everybody = lost[twin.outcomes["segment"] == "partner"].mean(), lost.mean()
+check("00-1", (partner, everybody), solution=True)
+
+# %% [markdown]
+# ### Exercise 00-2: Where is success decided?
+#
+# Open `helpers/synthetic.py` and read `_day`. What decides whether a query succeeds?
+#
+# - a) how far the query has drifted from the reference
+# - b) whether the document asked for is among those shown, and an answer was given
+# - c) a coin, biased by the quality of the page
+# - d) the `size` of the event that is active
+
+# %% tags=["exercise"]
+answer = ...  # one letter, in quotes
+check("00-2", answer)
+
+# %% tags=["solution"]
+# Solution of 00-2
+answer = "b"  # success = (answers.rank <= self.top_k) & ~no_answer
+check("00-2", answer, solution=True)
+
+# %% [markdown]
+# ### Exercise 00-3: Break it so that nobody sees (open-ended)
+#
+# Write a list of events that costs at least three points of success from day 28 to 34, while every query embedding stays what it is in a quiet week, bit for bit. There are many. Which one would you fear in your own product, and who would notice it first?
+
+# %% tags=["exercise"]
+silent = ...  # such as [Event(...), Event(...)]
+check("00-3", silent)
+
+# %% tags=["solution"]
+# Solution of 00-3
+silent = [Event("remove_docs", start=28, size=0.6, topic=topic) for topic in (3, 7)]
+check("00-3", silent, solution=True)
 
 # %% [markdown]
 # ## Recap

@@ -15,11 +15,11 @@
 #
 # At the end you will draw a week of embeddings so that it can be compared with any other week, and you will know what the drawing leaves out.
 #
-# **Launch:** run `python3 playbook.py open 01` in the project's folder. It opens this notebook in JupyterLab on your machine.
+# **Launch:** run `python3 playbook.py open 01` in the project's folder. It opens this notebook in JupyterLab on your machine. Links to Binder and Colab appear here after `python3 playbook.py links OWNER/REPO`, with your copy's address on GitHub.
 #
 # | To read | To practise | To run | Memory |
 # |---|---|---|---|
-# | 30 minutes | 15 minutes | under a minute | under 700 MB |
+# | 30 minutes | 20 minutes | under a minute | under 700 MB |
 #
 # ## What you will be able to do
 #
@@ -34,9 +34,23 @@
 # Some NumPy and pandas. Means, variances, and the word "matrix". Nothing about drift.
 
 # %% tags=["setup"]
-# The helpers live one folder up.
+# At home this finds the helpers, one folder up. On Colab it fetches them first.
+import os
+import subprocess
 import sys
 
+# One thread for BLAS, asked for before NumPy comes: with more of them, small products only wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if "google.colab" in sys.modules and not os.path.exists("../helpers"):
+    REPOSITORY, REF = "", "main"
+    if not REPOSITORY:
+        sys.exit("This copy has no address yet. Where you keep it, run: python3 playbook.py links OWNER/REPO")
+    if not os.path.exists("playbook"):
+        clone = ["git", "clone", "--quiet", "--depth=1", f"--branch={REF}"]
+        subprocess.run([*clone, f"https://github.com/{REPOSITORY}", "playbook"], check=True)
+    os.chdir("playbook/notebooks")
+    subprocess.run([sys.executable, "../tools/colab.py"], check=True)
 sys.path.insert(0, "..")
 
 # %%
@@ -48,7 +62,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
 from helpers import plots
+from helpers.exercises import check, hint
 from helpers.metrics import centroid_distance, novelty_share
+from helpers.predictions import reveal
 from helpers.synthetic import Event, Product
 
 # %% [markdown]
@@ -119,7 +135,10 @@ plots.show(axes)
 #
 # Many dashboards call `fit_transform` on whatever week is at hand. It is one line, and the picture of *that* week is the best possible one.
 #
-# **Predict.** Refit PC1 in each of the 26 quiet weeks. In how many does it point the other way than the frozen one? And does it matter which solver you use?
+# **Predict.** Refit PC1 in each of the 26 quiet weeks, with a singular value decomposition (SVD). In how many weeks does it point the other way than the frozen one? Put your number in place of the dots. And does it matter which solver you use?
+
+# %% tags=["predict"]
+guess = ...  # of 26 weeks
 
 
 # %%
@@ -135,13 +154,16 @@ def by_sklearn(window):
     return PCA(n_components=2).fit(window).components_
 
 
+flipped = {}
 for solver in (by_svd, by_eigh, by_sklearn):
     cosines = np.array([(solver(week) * solver(reference)).sum(axis=1) for week in weeks.values()])
     turned, cosine = (cosines < 0).sum(axis=0), abs(cosines)
+    flipped[solver.__name__] = turned[0]
     print(f"{solver.__name__:>10}: PC1 turned around in {turned[0]:2d} of 26 weeks, PC2 in {turned[1]:2d}")
 print("|cos| of weekly and frozen direction, typical and worst week:")
 for number, column in zip((1, 2), cosine.T, strict=True):
     print(f"      PC{number}: {np.median(column):.3f}, {column.min():.3f}")
+reveal(guess, flipped["by_svd"], "of 26 weeks turned around")
 
 # %% [markdown]
 # Same data, three solvers, three answers. If $v$ is an eigenvector then so is $-v$; nothing in the mathematics prefers one of them. The SVD and `eigh` return whichever their arithmetic ran into, on another machine perhaps the other one. scikit-learn makes the largest entry positive. That is better, and not safe: when two entries are nearly equally large, a noisy week decides, and the picture turns over.
@@ -214,11 +236,14 @@ plots.scree(ax, shares, title="Two components hold less than a quarter, the rest
 plots.show(ax)
 
 # %% [markdown]
-# This is a **scree plot**. On your own embeddings, draw it before any scatter plot: the running total at two is the part of the world that your picture shows.
+# The plane holds 23 %, and it takes 40 components to hold 90 %. This is a **scree plot**. On your own embeddings, draw it before any scatter plot: the running total at two is the part of the world that your picture shows.
 #
 # So more than three quarters of the variance are behind the picture. Can a whole incident hide there? Move every query again, this time along the *last* axis of the text space, where the reference hardly varies.
 #
-# **Predict.** Of the distance that the centre travels, how much is visible in the plane of PC1 and PC2?
+# **Predict.** Of the distance that the centre travels, how many percent are visible in the plane of PC1 and PC2?
+
+# %% tags=["predict"]
+guess = ...  # %
 
 
 # %%
@@ -237,6 +262,7 @@ as_usual = centre_shift(plane.transform(reference), plane.transform(weeks[4]))
 print(f"the same week without the event: {as_usual:.3f} in the plane")
 without = quiet.week(4).outcomes["success"].mean()
 print(f"success: {without:.3f} without the event, {log.outcomes['success'].mean():.3f} with it")
+reveal(guess, round(100 * in_plane / total), "% of the distance")
 print("helpers.metrics agrees:", np.isclose(total, centroid_distance(reference, hidden)))
 
 # %%
@@ -385,7 +411,7 @@ plots.bars(ax, counts, title=title, xlabel=xlabel, decimals=0)
 plots.show(ax)
 
 # %% [markdown]
-# Almost every newcomer is further from the known queries than 99 % of ordinary queries are. And the plane puts them in the middle of the old crowd. This is no accident. PC1 and PC2 are the directions in which the *old* topics differ from each other. A new topic has no reason to differ along those.
+# In the plane, one launch of 40 stands out; in all dimensions, each of the 40 does. Almost every newcomer is further from the known queries than 99 % of ordinary queries are. And the plane puts them in the middle of the old crowd. This is no accident. PC1 and PC2 are the directions in which the *old* topics differ from each other. A new topic has no reason to differ along those.
 #
 # **So what.** A frozen PCA is a good instrument for change along old directions: topics that grow, shrink or slide. For what is new, a calm plane is no comfort.
 
@@ -400,6 +426,9 @@ plots.show(ax)
 #
 # **Predict.** Out of your 26 quiet weeks, how many fall outside?
 
+# %% tags=["predict"]
+guess = ...  # of 26 weeks
+
 # %%
 base = plane.transform(reference)
 seen = [plane.transform(week) for week in weeks.values()]
@@ -407,6 +436,7 @@ positions = np.array([week.mean(axis=0) - base.mean(axis=0) for week in seen])
 errors = np.array([np.sqrt(base.var(axis=0) / len(base) + week.var(axis=0) / len(week)) for week in seen])
 outside = ((positions / errors) ** 2).sum(axis=1) > 2.45**2
 print(f"outside their 95 % ellipse: {outside.sum()} of {len(seen)}; expected {0.05 * len(seen):.1f}")
+reveal(guess, outside.sum(), "of 26 weeks outside")
 fashion = product.run(days=7, start=28, events=[Event("mix", start=28, size=0.8, topic=11)])
 in_fashion = plane.transform(fashion.embeddings.astype(float)).mean(axis=0) - base.mean(axis=0)
 ax = plots.canvas(height=4.2)[0, 0]
@@ -460,7 +490,7 @@ plots.figure_of(axes).suptitle(title, x=0.01, ha="left", weight="bold")
 plots.show(axes)
 
 # %% [markdown]
-# Look for dots that are too dense, at the left, in the third row. If you were not sure, you are in the situation of everybody who reads sixteen small panels. Now give each week two numbers, and draw the range of the 26 quiet weeks as a band.
+# Weeks 34, 35 and 36, in the third row: look for dots that are too dense, at the left. If you were not sure, you are in the situation of everybody who reads sixteen small panels. Now give each week two numbers, and draw the range of the 26 quiet weeks as a band.
 #
 # And because you have a simulator: a second history of the same weeks, with the same people. This time no topic is in fashion. Instead the embedder is upgraded for the same three weeks and rolled back, and the index is not rebuilt.
 #
@@ -553,7 +583,7 @@ calm = quiet.week(4).embeddings
 print("documents lost, and a quiet week:      same queries, bit for bit:", np.array_equal(sent[4], calm))
 
 # %% [markdown]
-# This is not about your eyes, nor about PCA. The new topic with and without documents is the same set of queries to the last bit; so is the upgrade with a stale and a rebuilt index. The lost documents are, bit for bit, a quiet week. A better projection would not help. Nor would a better score: **no function of the query embeddings can tell a ruinous upgrade from a harmless one.** The difference is in the index, and the index is not in the picture.
+# Users suffer in A, B, C and F, and not in D and E. This is not about your eyes, nor about PCA. The new topic with and without documents is the same set of queries to the last bit; so is the upgrade with a stale and a rebuilt index. The lost documents are, bit for bit, a quiet week. A better projection would not help. Nor would a better score: **no function of the query embeddings can tell a ruinous upgrade from a harmless one.** The difference is in the index, and the index is not in the picture.
 #
 # **So what.** Pictures of queries say what people *ask*. To learn whether they are *answered*, you have to bring in the index and the outcomes. Notebook 03 does.
 
@@ -564,7 +594,10 @@ print("documents lost, and a quiet week:      same queries, bit for bit:", np.ar
 #
 # Take a product with 384 dimensions, as many sentence encoders have, without weekends, sessions or wandering, so that all queries are independent. Take one quiet day and split it *by lot*: 200 queries are "last week", 200 are "this week". Another 400 stay aside. (`shrinkage=0.01` steadies the arithmetic where there are almost as many dimensions as points.)
 #
-# **Predict.** The **AUC** is the chance that a random query of "this week" lies to the right of a random query of "last week": .5 is no difference, 1 is perfect separation. What does LDA reach here?
+# **Predict.** The **AUC** is the chance that a random query of "this week" lies to the right of a random query of "last week": .5 is no difference, 1 is perfect separation. What does LDA reach on the 400 queries that it was fitted on?
+
+# %% tags=["predict"]
+guess = ...  # between .5 and 1
 
 # %%
 options = {"wander": 0, "weekend": 0, "session_length": 1, "loyalty": 0}
@@ -575,10 +608,12 @@ fitted_on, fresh, side = day[:400], day[400:800], np.repeat([0, 1], 200)
 lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.01)
 folds = cross_val_predict(lda, fitted_on, side, cv=5, method="decision_function")
 lda.fit(fitted_on, side)
-print(f"AUC on the rows it was fitted on: {roc_auc_score(side, lda.decision_function(fitted_on)):.3f}")
+own = roc_auc_score(side, lda.decision_function(fitted_on))
+print(f"AUC on the rows it was fitted on: {own:.3f}")
 print(f"AUC out of fold:                  {roc_auc_score(side, folds):.3f}")
 print(f"AUC on 400 fresh rows:            {roc_auc_score(side, lda.decision_function(fresh)):.3f}")
 print(f"95 % of the AUCs by pure chance:  0.5 +- {2 * np.sqrt(401 / (12 * 200 * 200)):.3f}")
+reveal(guess, round(own, 2), "on its own rows")
 
 # %%
 upright = PCA(n_components=1).fit(day)
@@ -605,14 +640,67 @@ plots.show(axes)
 # - Keep a range of quiet weeks for each number. Half a year was used here; a dozen weeks is a start.
 # - Draw equal numbers of points, sampled from the whole week, both windows in turns. Whatever is drawn last looks largest.
 # - Never show a supervised projection on its own training rows.
+
+# %% [markdown]
+# ## Exercises
 #
-# **Practise.** Change one thing at a time, and predict first.
+# Put your answer in place of the dots and run the cell: it says correct, or what is not right yet. `hint("01-1")` helps in stages, and a solution is folded away below each exercise.
 #
-# 1. In beat 2, fit the plane on `weeks[0]` instead of the four reference weeks. How do the two |cos| lines change, and why?
-# 2. In beat 6, replace the truncation by noise: `week_with(kind="spread", size=0.5)`. Predict whether the cloud grows or shrinks. (Vectors keep length one.)
-# 3. In beat 6, find the smallest share of the new topic that your eye still sees. Then let somebody else look, without telling them the number.
-# 4. In beat 9, replace the upgrade by `Event("null_vectors", start=238, end=259, size=0.03)`. Does either score notice? What would you plot instead?
-# 5. Open-ended: design an event, or two at once, that leaves both scores of beat 9 inside their bands and costs at least five points of success. There are several kinds. `helpers/events.py` lists what you can break.
+# ### Exercise 01-1: Does a noisier cloud grow?
+#
+# A bug makes the noise of all queries larger by half: `Event("spread", start=28, size=0.5)`. Run days 28 to 34 of `product` with it, and compare with `weeks[4]`, the same days without it. By how many percent does the standard deviation on PC1 of the frozen `plane` change? And by how many does the root of the total variance in all 64 dimensions change (the total is the sum of the variances of the 64 columns)? Growth counts as positive, shrinking as negative. Predict both signs first.
+
+# %% tags=["exercise"]
+on_pc1, in_all = ..., ...  # %
+check("01-1", (on_pc1, in_all))
+
+# %% tags=["solution"]
+# Solution of 01-1
+log = product.run(days=7, start=28, events=[Event("spread", start=28, size=0.5)])
+noisy, calm_week = log.embeddings.astype(float), weeks[4]
+on_pc1 = 100 * (plane.transform(noisy)[:, 0].std() / plane.transform(calm_week)[:, 0].std() - 1)
+in_all = 100 * (np.sqrt(noisy.var(axis=0).sum() / calm_week.var(axis=0).sum()) - 1)
+check("01-1", (on_pc1, in_all), solution=True)
+
+# %% [markdown]
+# ### Exercise 01-2: What does the picture hide?
+#
+# A shift of the centre has a part in the plane and a part at a right angle to it. Write a function that says which share of the *squared* shift is off the plane: 0 if the picture shows all of it, 1 if it shows nothing. It is given a fitted PCA of two components and two windows, one row a query. Then try it on the week `hidden` of beat 4 and the week `moved` of beat 3.
+
+
+# %% tags=["exercise"]
+def hidden_share(plane, reference, week):
+    return ...
+
+
+check("01-2", hidden_share)
+
+
+# %% tags=["solution"]
+# Solution of 01-2
+def hidden_share(plane, reference, week):
+    in_plane = centroid_distance(plane.transform(reference), plane.transform(week))
+    return 1 - (in_plane / centroid_distance(reference, week)) ** 2
+
+
+last_axis, first_axis = (hidden_share(plane, reference, week) for week in (hidden, moved))  # beats 4 and 3
+check("01-2", hidden_share, solution=True)
+
+# %% [markdown]
+# ### Exercise 01-3: Slip past both lines (open-ended)
+#
+# Write a list of events for weeks 34 to 36, each with `start=238, end=259`, that change some queries and cost at least five points of success over the three weeks, against the same weeks without them, while neither line of beat 9 rises above its band in any of them: `two_scores` stays at or below the `max` of `bands`. (Lost documents alone do not count: no query changes.) `helpers/events.py` lists what you can break, and there are several ways. What would you plot beside the two lines to see your event? And which event of this kind could happen to your own product?
+#
+# Further: in beat 2, fit the plane on `weeks[0]` instead of the four reference weeks. How do the two |cos| lines change, and why? In beat 6, find the smallest share of the new topic that your eye still sees, then let somebody else look, without telling them the number.
+
+# %% tags=["exercise"]
+overlooked = ...  # such as [Event(..., start=238, end=259)]
+check("01-3", overlooked)
+
+# %% tags=["solution"]
+# Solution of 01-3
+overlooked = [Event("null_vectors", start=238, end=259, size=0.06)]
+check("01-3", overlooked, solution=True)
 
 # %% [markdown]
 # ## Recap

@@ -15,11 +15,11 @@
 #
 # At the end you will have put more than a dozen scores on the same drifts, know which of them are one score in disguise, and have a small panel that together misses little.
 #
-# **Launch:** run `python3 playbook.py open 02` in the project's folder. It opens this notebook in JupyterLab on your machine.
+# **Launch:** run `python3 playbook.py open 02` in the project's folder. It opens this notebook in JupyterLab on your machine. Links to Binder and Colab appear here after `python3 playbook.py links OWNER/REPO`, with your copy's address on GitHub.
 #
 # | To read | To practise | To run | Memory |
 # |---|---|---|---|
-# | 35 minutes | 10 minutes | under a minute | under 700 MB |
+# | 35 minutes | 20 minutes | under a minute | under 700 MB |
 #
 # ## What you will be able to do
 #
@@ -33,9 +33,23 @@
 # NumPy, and the idea of a principal component: the direction in which a cloud of points varies most. Notebook 00 introduces the product; you do not need to have run it.
 
 # %% tags=["setup"]
-# The helpers live one folder up.
+# At home this finds the helpers, one folder up. On Colab it fetches them first.
+import os
+import subprocess
 import sys
 
+# One thread for BLAS, asked for before NumPy comes: with more of them, small products only wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if "google.colab" in sys.modules and not os.path.exists("../helpers"):
+    REPOSITORY, REF = "", "main"
+    if not REPOSITORY:
+        sys.exit("This copy has no address yet. Where you keep it, run: python3 playbook.py links OWNER/REPO")
+    if not os.path.exists("playbook"):
+        clone = ["git", "clone", "--quiet", "--depth=1", f"--branch={REF}"]
+        subprocess.run([*clone, f"https://github.com/{REPOSITORY}", "playbook"], check=True)
+    os.chdir("playbook/notebooks")
+    subprocess.run([sys.executable, "../tools/colab.py"], check=True)
 sys.path.insert(0, "..")
 
 # %%
@@ -51,6 +65,8 @@ from sklearn.decomposition import PCA
 
 from helpers import metrics, plots
 from helpers.calibration import permutation_test
+from helpers.exercises import check, hint
+from helpers.predictions import reveal
 from helpers.synthetic import Event, Product
 
 # %% [markdown]
@@ -114,7 +130,7 @@ print(f"an ordinary week instead  {wasserstein_distance(sand, pc1(quiet)):.6f}")
 # %% [markdown]
 # All three agree. From now on this notebook imports its scores from `helpers/metrics.py`; open it and you will recognise the formula.
 #
-# The distance is in the unit of the axis. When everybody moves the same way, it is the difference of the means, as it is here. It needs no bins. And an ordinary week does not score zero. Keep that last line in mind.
+# A grain travels about 0.08, in the unit of the axis. When everybody moves the same way, it is the difference of the means, as it is here. It needs no bins. And an ordinary week does not score zero. Keep that last line in mind.
 
 # %% [markdown]
 # ## 2. What does a divergence punish?
@@ -148,7 +164,7 @@ q, p = (np.histogram(values, bins)[0] for values in (leaves, sand))
 print(f"SciPy's entropy(q, p) for 'leaves': {entropy(q, p):.3f}")
 
 # %% [markdown]
-# One empty bin is enough. KL(current || reference) explodes where queries **appear** that the reference never had. KL(reference || current) explodes where queries **disappear**. A monitor wants to hear of newcomers, so the helper takes the first direction. It also counts an empty bin as half an observation. That keeps the number finite, and makes it partly a number about the half observation.
+# One empty bin is enough. When a client leaves, KL(reference || current) is infinite. KL(current || reference) explodes where queries **appear** that the reference never had. KL(reference || current) explodes where queries **disappear**. A monitor wants to hear of newcomers, so the helper takes the first direction. It also counts an empty bin as half an observation. That keeps the number finite, and makes it partly a number about the half observation.
 #
 # Here are the scores so far, side by side, and one more, JS. In the last row the newcomers have moved ten times further away.
 
@@ -201,7 +217,10 @@ plots.show(ax)
 #
 # Many tools read it with a fixed rule: below 0.1 nothing happened, above 0.1 look into it. Put the rule to the test on traffic in which nothing happens. For this you need **iid** queries, independent draws of one unchanging population. The product can do that: no sessions, no weekdays, no wandering topics.
 #
-# **Predict.** Two windows of 100 iid queries each, 10 bins, nothing changed. How often is PSI above 0.1?
+# **Predict.** Two windows of 100 iid queries each, 10 bins, nothing changed. In how many percent of such pairs is PSI above 0.1? Put your number in place of the dots.
+
+# %% tags=["predict"]
+guess = ...  # %
 
 # %%
 iid = Product(seed=0, wander=0, weekend=0, session_length=1, loyalty=0, queries_per_day=3000)
@@ -214,6 +233,7 @@ for b in (10, 20):
         rule.loc[n, f"{b} bins"] = 100 * np.mean([metrics.psi(*pair, bins=b) > 0.1 for pair in pairs])
         rule.loc[n, f"{b} bins, theory"] = 100 * chi2.sf(0.1 / (1 / n + 1 / n), df=b - 1)
 print(rule.round(1).to_string())
+reveal(guess, rule.loc[100, "10 bins"], "% of the pairs")
 ax = plots.canvas()[0, 0]
 style = {"colours": ["other", "other", "alarm", "alarm"], "dashed": list(rule.columns[1::2])}
 style |= {"xlabel": "queries per window", "ylabel": "windows called drifted (%)", "log_x": True}
@@ -230,16 +250,20 @@ plots.show(ax)
 #
 # Here is an incident. The web client ships a new embedder. The mobile app still has the old one, and nobody rebuilt the index of documents. The product is **half-upgraded**.
 #
-# **Predict.** You saw what an ordinary week scores on PC1. Does the half-upgraded week score twice as much, ten times as much, or no more?
+# **Predict.** You saw what an ordinary week scores on PC1. How many times as much does the half-upgraded week score?
+
+# %% tags=["predict"]
+guess = ...  # 1 is as much as the ordinary week
 
 # %%
 half = Event("rotation", start=28, size=0.5, segment="web")
 log, twin = product.run(days=7, start=28, events=[half]), product.run(days=7, start=28)
-broken = log.embeddings
+broken, distance = log.embeddings, {}
 for name, week in {"ordinary": twin, "half-upgraded": log}.items():
-    distance = metrics.wasserstein_pc1(reference, week.embeddings, pca=pca)
+    distance[name] = metrics.wasserstein_pc1(reference, week.embeddings, pca=pca)
     success = week.outcomes["success"].mean()
-    print(f"{name:13} week: success {success:.3f}   PC1 Wasserstein {distance:.4f}")
+    print(f"{name:13} week: success {success:.3f}   PC1 Wasserstein {distance[name]:.4f}")
+reveal(guess, round(distance["half-upgraded"] / distance["ordinary"], 1), "times as much")
 explained = PCA().fit(reference).explained_variance_ratio_
 print(f"PC1 holds {explained[0]:.0%} of the variance, the other 63 axes {explained[1:].sum():.0%}")
 
@@ -322,7 +346,7 @@ plots.curves(ax, law.iloc[:, :2], title="A new topic of 5 % cannot lift the AUC 
 plots.show(ax)
 
 # %% [markdown]
-# A share $1-e$ of the current queries is just like the reference; on those even an oracle can only guess. So the best AUC is $\frac12(1-e) + 1 \cdot e = 0.5 + e/2$. A threshold of 0.55 is blind to a new topic below 10 %, with any amount of data. The measured AUC keeps to this law, give or take a standard error or two: in a sample it may lie above the line by luck.
+# No: 0.525 is the best it can do. A share $1-e$ of the current queries is just like the reference; on those even an oracle can only guess. So the best AUC is $\frac12(1-e) + 1 \cdot e = 0.5 + e/2$. A threshold of 0.55 is blind to a new topic below 10 %, with any amount of data. The measured AUC keeps to this law, give or take a standard error or two: in a sample it may lie above the line by luck.
 #
 # An AUC averages over all queries, and a few strange ones drown. The last column of the table asks about the few.
 
@@ -403,7 +427,10 @@ plots.show(axes)
 #
 # One warning before you build an alarm on this. The test asks "could these be shuffled draws of one population?" Real traffic never is: people come in sessions, weekends differ, topics wander. Test 26 weeks of the normal product in which **nothing** was injected.
 #
-# **Predict.** A test at the 5 % level should raise the alarm in about 5 % of the quiet weeks. Does it?
+# **Predict.** A test at the 5 % level should raise the alarm in about 5 % of the quiet weeks. In how many percent does it, with 1000 queries a window?
+
+# %% tags=["predict"]
+guess = ...  # %
 
 # %%
 half_year = product.run(days=26 * 7)
@@ -415,6 +442,7 @@ for n in (300, 1000):
         x, y = rng.choice(reference, n, replace=False), rng.choice(week, n, replace=False)
         alarms += permutation_test(metrics.mmd2, x, y, n_resamples=99).pvalue <= 0.05
     print(f"{n:4} queries a window: MMD has p <= .05 in {alarms / 26:.0%} of the quiet weeks")
+reveal(guess, round(100 * alarms / 26), "% of the quiet weeks, with 1000 queries")
 
 # %% [markdown]
 # Far too often, and the more queries you use, the worse it gets. The test is right: two ordinary weeks *are* different. It answers a question you did not ask. This null is too narrow for real weeks. There are two honest ways out: history as the yardstick, as in the next beat, or iid traffic, as in the one after.
@@ -543,7 +571,10 @@ correlation.map("{:.2f}".format)
 #
 # Now *between* families. Build alarms from several scores each, all with the same *total* false-alarm rate of 5 %: standardise each score by its null, take the largest, and put the threshold at the 95 % point of that largest value.
 #
-# **Predict.** Four scores of the mean family against a panel from seven families. By what factor does the mean power differ?
+# **Predict.** Four scores of the mean family against a panel from seven families. How many times the mean power of the four has the panel?
+
+# %% tags=["predict"]
+guess = ...  # 1 is the same power
 
 # %%
 five = ["MMD^2", "cluster chi2", "novelty", "duplicates", "index gap"]
@@ -571,6 +602,7 @@ summary = pd.DataFrame({"mean power (%)": real.mean(axis=1), "lowest (%)": real.
 summary["overlooked (below 25 %)"] = (real < 25).sum(axis=1)
 print(summary.map("{:.0f}".format).to_string())
 alone, four, _, _, panel = summary.itertuples(index=False, name=None)
+reveal(guess, round(panel[0] / four[0], 1), "times the mean power")
 Markdown(
     f"**Within a family the exact choice hardly matters: r = {correlation.to_numpy().min():.2f} or more, and "
     f"four such scores have {four[0] / alone[0]:.1f} times the power of one. Between families it decides: with "
@@ -606,7 +638,7 @@ for name, events in stories.items():
 told.map("{:.4f}".format)
 
 # %% [markdown]
-# Compare the second row with the third. Every score of the queries is the same to the last digit, because the queries are the same to the last bit. In one week the users lose many of their answers, in the other none. Compare the fourth row with the first: the same queries again, and documents are gone.
+# MMD calls the two upgrades the worst, and equally bad. The users call the stale one the worst, the lost documents next, and notice no other. Compare the second row with the third. Every score of the queries is the same to the last digit, because the queries are the same to the last bit. In one week the users lose many of their answers, in the other none. Compare the fourth row with the first: the same queries again, and documents are gone.
 #
 # So no score of the queries can see harm, however powerful and however well calibrated. It sees *change*. Only the index gap tells the rows apart, because it is the one score here that looks at both sides, and at the index that was live that day. And even the gap is a similarity, not an outcome. To learn whether anybody was hurt, join the scores with what the users did. That is notebook 03.
 
@@ -638,7 +670,7 @@ for n in sized.index:
 sized.rename_axis("queries").map("{:.3g}".format)
 
 # %% [markdown]
-# A quiet night looks like drift. The unbiased MMD repairs the *mean*, and still fires far too often, because small windows also scatter more. **Compare windows of one size with a threshold made from windows of that size.** Where traffic rises and falls, take the same number of queries from each window.
+# A quiet night looks like drift: on 100 queries the energy alarm fires every time. The unbiased MMD repairs the *mean*, and still fires far too often, because small windows also scatter more. **Compare windows of one size with a threshold made from windows of that size.** Where traffic rises and falls, take the same number of queries from each window.
 #
 # ## In production
 #
@@ -647,14 +679,85 @@ sized.rename_axis("queries").map("{:.3g}".format)
 # - If you run a search product, log the similarity of each query to its best document. The query-index gap then costs nothing.
 # - Never ship a default threshold. Simulate the score on your own quiet traffic, at your own window size.
 # - Count how many scores you watch, and let them share one budget of false alarms.
+
+# %% [markdown]
+# ## Exercises
 #
-# **Practise.** Change one thing, predict, run.
+# Put your answer in place of the dots and run the cell: it says correct, or what is not right yet. `hint("02-1")` helps in stages, and a solution is folded away below each exercise.
 #
-# 1. Beat 3: make the rule 0.25, in the count and in the theory. At which window size does it fall silent with 20 bins?
-# 2. Beat 4: set `gamma = 30 * metrics.median_gamma(reference)`, then run all cells from there to beat 9. Which cells of the MMD row change, and why?
-# 3. Beat 9: add `Event("spread", size=-0.1)` to `DRIFTS`, queries that become *less* noisy. Which rows see it, and which rows only look upwards?
-# 4. Write a score of your own that sees the topic mix better than the cluster counts do. Add it to `SCORES` and `FAMILY`, and give it a row in the heat map.
+# ### Exercise 02-1: Take the bias out
 #
+# The helper's energy distance counts pairs of a query with itself. Their distance is 0, which pulls $E|X-X'|$ and $E|Y-Y'|$ down, and so the score up: most in small windows. Write the unbiased version: $2E|X-Y| - E|X-X'| - E|Y-Y'|$, where the last two are averages over pairs of *different* queries. `mmd2_by_hand` in beat 4 does the same for MMD. It is given two windows, one row a query, of unequal size, and returns one number.
+
+
+# %% tags=["exercise"]
+def energy_unbiased(x, y):
+    return ...
+
+
+check("02-1", energy_unbiased)
+
+
+# %% tags=["solution"]
+# Solution of 02-1
+def energy_unbiased(x, y):
+    n, m = len(x), len(y)
+    within_x = cdist(x, x).sum() / (n * (n - 1))
+    within_y = cdist(y, y).sum() / (m * (m - 1))
+    return 2 * cdist(x, y).mean() - within_x - within_y
+
+
+check("02-1", energy_unbiased, solution=True)
+
+# %% [markdown]
+# ### Exercise 02-2: And if the queries get calmer?
+#
+# In beat 9, three scores saw the noise best: `spread`, `novelty` and `index gap`. Now the search box begins to complete what people type, and all queries become *less* noisy: `Event("spread", size=-0.15)`. Which of the three see that, with a power of at least 50 % at the thresholds of beat 9? Predict first, then use `simulate` (20 windows are enough) and `null`. Hand over a set of names, as the heat map writes them.
+
+# %% tags=["exercise"]
+seeing = ...  # such as {"spread", "novelty", "index gap"}
+check("02-2", seeing)
+
+# %% tags=["solution"]
+# Solution of 02-2
+names = ["spread", "novelty", "index gap"]
+calmer = simulate([Event("spread", size=-0.15)], 20, seed=9)[names]
+power = (calmer > null[names].quantile(0.95)).mean()
+seeing = set(power.index[power >= 0.5])
+check("02-2", seeing, solution=True)
+
+# %% [markdown]
+# ### Exercise 02-3: A score of your own (open-ended)
+#
+# Write a score that sees a change of the topic mix better than the 12 cluster counts do. The check calls it with windows of the product `iid`, as in beat 9: `x` holds 500 calm queries, `y` holds 300 of days on which `Event("mix", size=0.8)` has brought one of the 12 topics into fashion, in turn each of them. It takes your threshold from pairs without a change, at 5 % false alarms. Your score must find at least five points more of the windows than `SCORES["cluster chi2"]`. You may use whatever was frozen before: `clusters`, `documents`, `pca`, all of `calm`. Which mix do you fear in your own product, and which score would see that one?
+#
+# Further: put your score into `SCORES` and `FAMILY` and look at its row in the heat map. Or make the rule of beat 3 "PSI above 0.25": at which window size does it fall silent with 20 bins?
+
+
+# %% tags=["exercise"]
+def my_score(x, y):
+    return ...
+
+
+check("02-3", my_score)
+
+
+# %% tags=["solution"]
+# Solution of 02-3
+def shares(rows):
+    return np.bincount(clusters.predict(rows.astype(float)), minlength=12) / len(rows)
+
+
+usual = shares(calm)  # many more than 500 queries: a firmer yardstick than x
+
+
+def my_score(x, y):
+    return ((shares(y) - usual) / np.sqrt(usual * (1 - usual) / len(y))).max()
+
+
+check("02-3", my_score, solution=True)
+
+# %% [markdown]
 # ## Recap
 #
 # - You computed Wasserstein, KL, energy distance and MMD by hand, and used Jensen-Shannon, PSI, sliced Wasserstein, AUC, novelty and the query-index gap. Wasserstein knows how far; a divergence knows only in which bin, and KL has a direction.

@@ -15,11 +15,11 @@
 #
 # At the end you will be able to say of any spike on a drift dashboard whether it hurt anybody, and whom.
 #
-# **Launch:** run `python3 playbook.py open 03` in the project's folder. It opens this notebook in JupyterLab on your machine.
+# **Launch:** run `python3 playbook.py open 03` in the project's folder. It opens this notebook in JupyterLab on your machine. Links to Binder and Colab appear here after `python3 playbook.py links OWNER/REPO`, with your copy's address on GitHub.
 #
 # | To read | To practise | To run | Memory |
 # |---|---|---|---|
-# | 30 minutes | 15 minutes | about a minute | under 700 MB |
+# | 30 minutes | 25 minutes | about a minute | under 700 MB |
 #
 # ## What you will be able to do
 #
@@ -34,9 +34,23 @@
 # NumPy, pandas, and the idea of a p-value. Notebook 00 shows the product in more detail, notebook 02 the scores. Everything is synthetic: a search product that you can break, with exact knowledge of what each break did.
 
 # %% tags=["setup"]
-# The helpers live one folder up.
+# At home this finds the helpers, one folder up. On Colab it fetches them first.
+import os
+import subprocess
 import sys
 
+# One thread for BLAS, asked for before NumPy comes: with more of them, small products only wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if "google.colab" in sys.modules and not os.path.exists("../helpers"):
+    REPOSITORY, REF = "", "main"
+    if not REPOSITORY:
+        sys.exit("This copy has no address yet. Where you keep it, run: python3 playbook.py links OWNER/REPO")
+    if not os.path.exists("playbook"):
+        clone = ["git", "clone", "--quiet", "--depth=1", f"--branch={REF}"]
+        subprocess.run([*clone, f"https://github.com/{REPOSITORY}", "playbook"], check=True)
+    os.chdir("playbook/notebooks")
+    subprocess.run([sys.executable, "../tools/colab.py"], check=True)
 sys.path.insert(0, "..")
 
 # %%
@@ -49,8 +63,10 @@ from scipy.stats import false_discovery_control, pearsonr
 
 from helpers import outcomes, plots, years
 from helpers.charts import weekday_z
+from helpers.exercises import check, hint
 from helpers.metrics import centroid_distance
 from helpers.outcomes import OUTCOMES, Buckets, by_window
+from helpers.predictions import reveal
 from helpers.synthetic import Event, Product
 
 # %% [markdown]
@@ -64,7 +80,10 @@ from helpers.synthetic import Event, Product
 #
 # The **drift score** of a week is the distance between its mean query and the mean query of four reference weeks: the centroid distance. Notebook 02 shows that energy distance, MMD and sliced Wasserstein rank windows much as it does, so this one may stand for them.
 #
-# **Predict.** Which of A, B and C will the score see, and which one loudest? Which will cost successful searches? Write down two rankings.
+# **Predict.** Which of A, B and C will the score see, and for which one will it be loudest? Put that letter, in quotes, in place of the dots before you go on. Nobody keeps it.
+
+# %% tags=["predict"]
+guess_loudest = ...  # "A", "B" or "C"
 
 # %%
 EVENTS = [
@@ -79,7 +98,9 @@ reference = log.days(-112, -85).embeddings
 drift = pd.Series({week: centroid_distance(reference, log.week(week).embeddings) for week in range(-12, 16)})
 quiet = drift.loc[:-1].min(), drift.loc[:-1].max()
 print(f"drift score, 12 quiet weeks: {quiet[0]:.3f} to {quiet[1]:.3f}")
-print({name: f"{drift.loc[first:last].mean():.3f}" for name, (first, last) in WEEKS.items()})
+loudness = {name: drift.loc[first:last].mean() for name, (first, last) in WEEKS.items()}
+print({name: f"{score:.3f}" for name, score in loudness.items()})
+reveal(guess_loudest, max(loudness, key=loudness.get))
 
 # %%
 ax = plots.canvas(width=8, height=2.8)[0, 0]
@@ -91,6 +112,11 @@ plots.show(ax)
 # If this were your dashboard, you would spend the day on A. To know whether that is right you need the **join**: the score and the outcomes of the same weeks in one table. There are four outcomes: **success** (the document asked for was shown), **click-through** (a result was clicked), **no answer**, and **escalation** (somebody opened a ticket).
 #
 # By hand the join is a few lines. The first three belong to the week of the query. A ticket belongs to the week in which the support desk books it. The helper `by_window` does the same; open `helpers/outcomes.py` and you will recognise the lines.
+#
+# **Predict.** Which of A, B and C costs most successful searches?
+
+# %% tags=["predict"]
+guess_costliest = ...  # "A", "B" or "C"
 
 # %%
 rows, week = log.outcomes, log.outcomes["day"] // 7
@@ -121,6 +147,7 @@ means = {"quiet": table.loc[:-1].mean()} | {name: table.loc[a:b].mean() for name
 means = pd.DataFrame(means).T
 means["effect on success"] = [0.0, *(effect.loc[a:b].mean() for a, b in WEEKS.values())]
 print(means.map("{:.3g}".format).to_string())
+reveal(guess_costliest, means["effect on success"].idxmin())
 
 # %% [markdown]
 # Read the figure from top to bottom. The loudest event, A, cost nothing: the last column is its exact effect, the difference from a run of the same seed without events. B was quieter, and people felt it: fewer successes, more dead ends. C was silent, and it hurt most.
@@ -156,7 +183,7 @@ plots.timeline(ax, caused["escalation_day"], label="by the day of booking", even
 plots.show(ax)
 
 # %% [markdown]
-# The horizontal distance of the two curves is the delay: more than half of the tickets take three days or more, and one in eight takes more than a week. Two rules follow.
+# The horizontal distance of the two curves is the delay: it takes three days until half of the tickets are booked, and one ticket in eight takes more than a week. Two rules follow.
 #
 # - Compare tickets with the drift of *earlier* days, and wait two weeks before you call an event harmless.
 # - Never count tickets by the day of the query up to yesterday: the last days always look too good, because their tickets are not written yet.
@@ -218,7 +245,10 @@ plots.show(axes)
 #
 # Now put every event of the eight years on one plane: how loud it was, its mean z, against what it did to success, the difference from the counterfactual.
 #
-# **Predict.** Take only the events that raise an alarm of a query score (query drift, cluster shift or novelty) in their first eight days. Which share of them costs at least one point of success?
+# **Predict.** Take only the events that raise an alarm of a query score (query drift, cluster shift or novelty) in their first eight days. How many of 100 of them cost at least one point of success?
+
+# %% tags=["predict"]
+guess = ...  # % of the events with a query alarm
 
 # %%
 QUERY_SCORES = ["query_drift", "cluster_shift", "novelty"]
@@ -236,6 +266,7 @@ for alarm in ["query alarm", "gap alarm"]:
     raised, harmful = events[alarm], events["effect"] <= -1
     print(f"{alarm}: {raised.sum()} events, {harmful[raised].mean():.2f} of them harmful;", end=" ")
     print(f"{raised[harmful].mean():.2f} of the {harmful.sum()} harmful events have one")
+reveal(guess, round(100 * (events["effect"] <= -1)[events["query alarm"]].mean()), "% cost a point or more")
 
 # %%
 events = events.sort_values("kind", key=lambda kinds: kinds.map(list(years.KINDS).index))
@@ -300,7 +331,10 @@ print("pairs, tests a pair, numbers a test:", tests.shape)
 #
 # There are 48 tests a pair, so also correct for trying often, by the **false-discovery rate** (Benjamini-Hochberg, BH). Sort the p-values; find the largest $k$ for which the $k$-th smallest is at most $q \, k / m$, with $m$ tests and $q$ = 10 %; the $k$ smallest are your findings. On average at most a share $q$ of all findings is false.
 #
-# **Predict.** The products are unrelated. In which share of the 56 pairs does the textbook test find at least one "link" at p < .05? And after Benjamini-Hochberg?
+# **Predict.** The products are unrelated. In how many of 100 pairs does the textbook test find at least one "link" at p < .05? And in how many still after Benjamini-Hochberg?
+
+# %% tags=["predict"]
+guess_textbook, guess_after = ..., ...  # % of the pairs
 
 # %%
 found = {}
@@ -313,6 +347,8 @@ for column, name in [(1, "textbook"), (2, "circular shift")]:
 p = np.sort(tests[0, :, 1])
 k = np.flatnonzero(p <= 0.10 * np.arange(1, 49) / 48).max() + 1
 print(f"BH by hand on the first pair: {k} findings; SciPy: {(false_discovery_control(p) <= 0.10).sum()}")
+reveal(guess_textbook, round(found["textbook, p < .05"]), "% of the pairs")
+reveal(guess_after, round(found["textbook, after BH"]), "% of the pairs")
 ax = plots.canvas(width=8, height=2.6)[0, 0]
 title, xlabel = "Drift of one product 'explains' another one", "pairs with at least one finding (%)"
 plots.bars(ax, pd.Series(found), title=title, xlabel=xlabel, base="circular shift, after BH", decimals=0)
@@ -412,7 +448,7 @@ plots.placebo_paths(axes[0, 1], *paths("click"), title="Clicks hardly do", ylabe
 plots.show(axes)
 
 # %% [markdown]
-# Each thin grey line is what happened around a day on which nothing happened; the dark bar holds the ten-day means of nine tenths of them. Success drops far below it, and its p-value is the smallest that this number of placebos can give. (Day −1 is the alarm itself.) Clicks did fall, the truth says so, but the study saw only half of the fall, and quiet days swing nearly as far: p is above .05. A few hundred coin flips a day are a noisy measure of four points of success. "No significant change in clicks" did not mean "no harm". It was the wrong outcome to ask.
+# It finds the fall in success, and misses the one in clicks. Each thin grey line is what happened around a day on which nothing happened; the dark bar holds the ten-day means of nine tenths of them. Success drops far below it, and its p-value is the smallest that this number of placebos can give. (Day −1 is the alarm itself.) Clicks did fall, the truth says so, but the study saw only half of the fall, and quiet days swing nearly as far: p is above .05. A few hundred coin flips a day are a noisy measure of four points of success. "No significant change in clicks" did not mean "no harm". It was the wrong outcome to ask.
 #
 # From here on `outcomes.event_study` does it. It printed the same numbers.
 #
@@ -473,7 +509,7 @@ plots.bars(ax, power, title=title, xlabel="real effects found (%)", base="", dec
 plots.show(ax)
 
 # %% [markdown]
-# So the answer to "when drift spikes, which product metrics degrade?" is a table, not a slope: *this* alarm, *these* metrics, by so many points. Most of what is real is found, and fewer findings are false than the 10 % you allowed.
+# So the answer to "when drift spikes, which product metrics degrade?" is a table, not a slope: *this* alarm, *these* metrics, by so many points. Of 100 real effects 79 are found, and 5 in 100 findings are false, fewer than the 10 % you allowed.
 #
 # The bars also say which outcome to watch. "No answer" is free, immediate and sharp, in this product. Success needs labels. Clicks are free and dull. Escalations are what the business feels, and the last to show it.
 #
@@ -610,6 +646,8 @@ plots.quadrants(ax, corners.iloc[:, :2], limits=(1.0, 3.0), corners=names, title
 plots.show(ax)
 
 # %% [markdown]
+# Each incident has a corner of its own: the lost documents are SUPPLY, the launch is DEMAND, the stale upgrade is BOTH, the new page is NEITHER.
+#
 # The probes have no noise at all: same texts, same index, same answers. Any movement is real, and so they see the lost documents that the average gap shows only faintly. They are blind to demand by construction, since they ask what people asked last season. The gap sees demand. You need both.
 #
 # | probes move? | gap moves? | look at |
@@ -652,12 +690,104 @@ print(comparison.map("{:.0f}".format).to_string())
 # - Answer alarm by alarm. Never show a correlation over days without circular shifts and a count of what you tried.
 # - All numbers here are this synthetic product's, and depend on its nine kinds of events. What carries over is the order of the questions.
 #
-# **Practise.** Change one thing at a time, and predict first.
+
+# %% [markdown]
+# ## Exercises
 #
-# 1. In section 1 give B the rebuilt index and A the stale one. Which panels change, and which cannot?
-# 2. Leave out the random turn in section 5 (`shift=0`). How many circular-shift tests have p < .05 now, and why?
-# 3. Break one client only, `Event("spread", size=0.15, segment="mobile")`. Decompose by cluster, then by `log.outcomes["segment"].cat.codes`. Which points with one finger?
-# 4. Open-ended: delete ever fewer of a topic's documents. What is the smallest loss that the probes see, that the event study sees, that one bucket's rate shows? Which of the three would you pay for?
+# Put your answer in place of the dots and run the cell: it says correct, or what is not right yet. `hint("03-1")` helps in stages, and a solution is folded away below each exercise.
+#
+# ### Exercise 03-1: Which panels know about the index?
+#
+# In section 1 the index was rebuilt for A and forgotten for B. Turn that around: A gets the stale index and B the rebuilt one. C and all else stay as they are. Compare with the five panels of section 1: which of them come out different in at least one week? Predict first, then run it, and hand over a list of their names, out of `"drift"`, `"success"`, `"click-through"`, `"no answer"` and `"escalation"`.
+
+# %% tags=["exercise"]
+panels = ...  # such as ["drift", "success"]
+check("03-1", panels)
+
+# %% tags=["solution"]
+# Solution of 03-1
+turned = [
+    Event("rotation", start=28, end=42, size=0.5),
+    Event("rotation", start=63, end=77, size=0.3, index_follows=True),
+    EVENTS[2],
+]
+other = product.run(days=224, start=-112, events=turned)
+# np.array_equal(other.embeddings, log.embeddings) is True, so "drift" cannot differ
+moved = (by_window(other, days=7) != by_window(log, days=7)).any()
+panels = [NAMES[outcome] for outcome in OUTCOMES if moved[outcome]]
+check("03-1", panels, solution=True)
+
+# %% [markdown]
+# ### Exercise 03-2: Write Benjamini-Hochberg
+#
+# Write `findings(p, q)`. It gets an array of p-values, in any order, and the share q of false findings that you allow. It returns one boolean for each p-value, in the order they came in: True where it is a finding by the rule of section 5. Your function is called with p-values of the check's own, also with some of which none is a finding. `false_discovery_control(p) <= q` does the same; write your own, and compare.
+
+
+# %% tags=["exercise"]
+def findings(p, q):
+    return ...  # one boolean for each p-value
+
+
+check("03-2", findings)
+
+
+# %% tags=["solution"]
+# Solution of 03-2
+def findings(p, q):
+    smallest = np.sort(p)
+    passing = np.flatnonzero(smallest <= q * np.arange(1, len(p) + 1) / len(p))
+    if len(passing) == 0:
+        return np.zeros(len(p), dtype=bool)
+    return p <= smallest[passing.max()]
+
+
+check("03-2", findings, solution=True)
+
+# %% [markdown]
+# ### Exercise 03-3: Cut along the right line
+#
+# From day 0 on, the queries of one client get noisier: `Event("spread", size=0.15, segment="mobile")`. Run days 0 to 27 with this notebook's `product`, and split the change of *success* since `before` twice: by cluster, with `split` as in section 8, and by client, with `outcomes.decompose` and `log.outcomes["segment"].cat.codes` as buckets. Each time, which share of the rate part does the largest bucket carry, in absolute values, as was printed for the lost documents? Hand over two fractions from 0 to 1: by cluster, by client.
+
+# %% tags=["exercise"]
+by_cluster, by_client = ..., ...
+check("03-3", (by_cluster, by_client))
+
+# %% tags=["solution"]
+# Solution of 03-3
+mobile = product.run(28, events=[Event("spread", size=0.15, segment="mobile")])
+sides = [(side.outcomes["segment"].cat.codes, side.outcomes["success"]) for side in (before, mobile)]
+rates = split(mobile)["rate"].abs(), outcomes.decompose(*sides[0], *sides[1])["rate"].abs()
+by_cluster, by_client = [rate.max() / rate.sum() for rate in rates]
+check("03-3", (by_cluster, by_client), solution=True)
+
+# %% [markdown]
+# ### Exercise 03-4: Is a shelf broken? (open-ended)
+#
+# Write `shelf_broken(before, after)`, which returns True if documents of one topic have gone. Each argument is a table with one row a query, `before` of 28 days and `after` of 14, and with the columns `segment`, `best_similarity`, `no_answer`, `click`, `success` and `bucket`: 0 to 11 for the clusters of the days before, 12 for the novel. To try it on this notebook's runs, such as `lost`, `stale` and `launch`, make such a table with `lost.outcomes.assign(bucket=buckets.assign(lost.embeddings))`.
+#
+# The check calls it on two other products. Of six losses, 30 to 50 % of one topic's documents, it must find at least five. Of ten fortnights in which no document went it may call one at most: two with nothing at all, two with a launch without documents, a stale upgrade, noisier queries, a new page. There are many good functions. Which of these columns does your own product have on the same day, and what would yours do without `success`?
+#
+# Further: leave out the random turn in section 5 (`shift=0`); how many circular-shift tests have p < .05 then, and why? Delete ever fewer documents of a topic; what is the smallest loss that the probes see, and your function?
+
+
+# %% tags=["exercise"]
+def shelf_broken(before, after):
+    return ...  # True or False
+
+
+check("03-4", shelf_broken)
+
+
+# %% tags=["solution"]
+# Solution of 03-4
+def shelf_broken(before, after):
+    # Where documents have gone, one cluster falls far; where queries got harder, all fall a little.
+    usual, now = (side.groupby("bucket")["success"].mean().loc[:11] for side in (before, after))
+    fall = usual - now
+    return fall.max() > 0.10 and fall.max() > 3 * fall.median()
+
+
+check("03-4", shelf_broken, solution=True)
 
 # %% [markdown]
 # ## Recap

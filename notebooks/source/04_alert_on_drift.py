@@ -15,11 +15,11 @@
 #
 # At the end you will have an alarm that wakes you about as often as you allow, and you will know what it notices, how soon, and how little twelve quiet weeks can promise.
 #
-# **Launch:** run `python3 playbook.py open 04` in the project's folder. It opens this notebook in JupyterLab on your machine.
+# **Launch:** run `python3 playbook.py open 04` in the project's folder. It opens this notebook in JupyterLab on your machine. Links to Binder and Colab appear here after `python3 playbook.py links OWNER/REPO`, with your copy's address on GitHub.
 #
 # | To read | To practise | To run | Memory |
 # |---|---|---|---|
-# | 30 minutes | 15 minutes | about a minute | under 700 MB |
+# | 30 minutes | 25 minutes | about a minute | under 700 MB |
 #
 # ## What you will be able to do
 #
@@ -34,9 +34,23 @@
 # NumPy, pandas, a mean, a standard deviation, and the idea of a p-value. Notebook 00 shows the product in more detail, notebook 02 the scores; you do not need to have run them. Everything is synthetic: a search product in which you know on which days nothing happened.
 
 # %% tags=["setup"]
-# The helpers live one folder up.
+# At home this finds the helpers, one folder up. On Colab it fetches them first.
+import os
+import subprocess
 import sys
 
+# One thread for BLAS, asked for before NumPy comes: with more of them, small products only wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if "google.colab" in sys.modules and not os.path.exists("../helpers"):
+    REPOSITORY, REF = "", "main"
+    if not REPOSITORY:
+        sys.exit("This copy has no address yet. Where you keep it, run: python3 playbook.py links OWNER/REPO")
+    if not os.path.exists("playbook"):
+        clone = ["git", "clone", "--quiet", "--depth=1", f"--branch={REF}"]
+        subprocess.run([*clone, f"https://github.com/{REPOSITORY}", "playbook"], check=True)
+    os.chdir("playbook/notebooks")
+    subprocess.run([sys.executable, "../tools/colab.py"], check=True)
 sys.path.insert(0, "..")
 
 # %%
@@ -53,7 +67,9 @@ from sklearn.model_selection import train_test_split
 from helpers import charts, plots, years
 from helpers.calibration import design_effect, permutation_test
 from helpers.charts import cusum, ewma
+from helpers.exercises import check, hint
 from helpers.metrics import centroid_distance, mmd2
+from helpers.predictions import reveal
 from helpers.synthetic import Event, Product, unit
 
 # %% [markdown]
@@ -70,7 +86,10 @@ from helpers.synthetic import Event, Product, unit
 #
 # Textbooks know a repair for sessions: shuffle whole sessions instead of single queries. Try both.
 #
-# **Predict.** On which share of the quiet days will the alarm ring in the first product, and in the last? And if you test whole weeks, with seven times as many queries: less often, or more?
+# **Predict.** Single queries are shuffled. On how many of 100 quiet days will the alarm ring in the first product, and in the last? And in how many of 100 quiet weeks in the last one, with seven times as many queries? Put three numbers in place of the dots before you go on; nobody keeps them.
+
+# %% tags=["predict"]
+guess_first, guess_last, guess_weeks = ..., ..., ...  # % of days, of days, of weeks
 
 # %%
 LAYERS = {
@@ -115,6 +134,9 @@ style = {"unit": "quiet windows with p ≤ .05, in percent", "xlabel": "quiet wi
 plots.alarm_map(
     ax, table, title="Nothing happened, and the pager rings; shuffling sessions helps in part", **style
 )
+reveal(guess_first, round(table.iloc[0, 0]), "% of the days, first product")
+reveal(guess_last, round(table.iloc[-1, 0]), "% of the days, last product")
+reveal(guess_weeks, round(table.iloc[-1, 1]), "% of the weeks, last product")
 plots.show(ax)
 
 # %% [markdown]
@@ -193,15 +215,18 @@ print(f"median distance: weekdays {drift[~weekend].median():.3f}, weekends {drif
 # %% [markdown]
 # A weekend brings fewer queries, so its mean is noisier. (That it asks about other things is already taken care of: the helper compares Saturdays with the reference's weekends.)
 #
-# Put one limit on all days of a product, such that one baseline day in 91 lies above it.
-#
-# **Predict.** Two days in seven are weekend days, 29 %. Which share of the false alarms will fall on them?
-#
-# The cure is to compare each day with the baseline days *of its kind*:
+# So compare each day with the baseline days *of its kind*:
 #
 # $$z = \frac{x - \text{mean of the baseline's days of that kind}}{\text{their standard deviation}}$$
 #
 # A distance has a long tail to the right, so for `query_drift` and `cluster_shift` the logarithm goes in; novelty and the gap stay as they are. `years.standardise` does all this, with `charts.weekday_z`.
+#
+# What if you do not? Put one limit on all days of a product, such that one baseline day in 91 lies above it.
+#
+# **Predict.** Two days in seven are weekend days, 29 %. How many of 100 false alarms will fall on them?
+
+# %% tags=["predict"]
+guess = ...  # % of the false alarms
 
 
 # %%
@@ -228,6 +253,7 @@ def by_kind_of_day(x):
 columns = ["false alarms on weekends (%)", "weekdays of a stale upgrade above the limit (%)"]
 one_limit = by_kind_of_day(lambda daily, seed: np.log(daily["query_drift"]))
 by_kind = by_kind_of_day(lambda daily, seed: in_units(daily, seed)["query_drift"])
+reveal(guess, round(one_limit[0]), "% of the false alarms, with one limit")
 kinds = pd.DataFrame([one_limit, by_kind], ["one limit", "by kind of day"], columns)
 axes = plots.canvas(1, 2, width=10, height=2.2)
 titles = ["One limit: most false alarms on weekends", "One limit: weekdays go half blind"]
@@ -364,7 +390,7 @@ plots.curves(ax, between, title="If scores remember yesterday, EWMA and CUSUM ov
 plots.show(ax)
 
 # %% [markdown]
-# Shewhart does not care: it judges each day by itself. The charts with memory add up days that say the same thing twice, and ring up to four times as often as you paid for. So measure the memory of your scores before you believe a limit from a textbook.
+# Shewhart does not care: it judges each day by itself. The charts with memory add up days that say the same thing twice: with $\varphi = 0.5$ they ring every five weeks, with 0.75 nearly four times as often as you paid for. So measure the memory of your scores before you believe a limit from a textbook.
 
 # %%
 before = {seed: days.loc[-84:-1] for seed, days in z.items()}  # the baseline, in sd
@@ -378,6 +404,9 @@ print("correlation with yesterday:", ", ".join(f"{name} {value:.2f}" for name, v
 # A limit can also come from history alone, with no assumption about shape or memory: the **block bootstrap**. Cut random stretches of 14 days out of the 84 baseline days. Glue 26 of them together to a year, make 100 such years, and move the limit until the chart rings four times a year. `charts.budget_limit` does it.
 #
 # **Predict.** Seven products, four monitors each, two quiet quarters, a budget of one false alarm a quarter. What are the fewest and the most false alarms a quarter that one of these 28 monitors will have?
+
+# %% tags=["predict"]
+guess_fewest, guess_most = ..., ...  # false alarms a quarter
 
 # %%
 SCORES = list(years.SCORES)
@@ -411,6 +440,8 @@ for ax, (name, days) in zip(axes.flat, fires.items(), strict=True):
     plots.budget_strips(ax, rates, title=title, xlabel="false alarms a quarter", **style)
     text = ", ".join(f"{monitor} {own:.1f}" for monitor, own in rates.mean().items())
     print(f"{name}: {mean:.2f} false alarms a quarter on average; {text}")
+reveal(guess_fewest, lowest, "a quarter")
+reveal(guess_most, highest, "a quarter")
 plots.show(axes)
 
 # %% [markdown]
@@ -447,12 +478,16 @@ print(
 #
 # **Predict.** Each of the four has a budget of one false alarm a quarter. How many a quarter do they have together: one, two, four?
 
+# %% tags=["predict"]
+guess = ...  # false alarms a quarter
+
 # %%
 print(pd.concat(life).corr().map("{:.2f}".format).to_string())
 either = fires["limit from history"]
 each, together = 91 * either.mean().mean(), 91 * either.any(axis=1).mean()
 worth = charts.effective_monitors(either)
 print(f"each {each:.2f}, together {together:.2f} a quarter: worth {worth:.1f} independent monitors")
+reveal(guess, together, "a quarter")
 
 # %% [markdown]
 # Nearly four. `query_drift` and `cluster_shift` are cousins: they rise and fall together on quiet days. But with these limits each of them hardly ever rang, as the figure of section 4 shows, so the number is mostly about novelty and the gap, which seldom ring on the same day. (Two alarms two days apart count as two.) Divide the two numbers, and you have the **effective number of monitors**. To have one false alarm a quarter from all of them, give each a budget of one in 91 times that many days.
@@ -525,7 +560,7 @@ print("median days until the alarm (…: in most products none within 28 days)")
 print(median.map("{:.0f}".format).replace("inf", "…").to_string())
 
 # %% [markdown]
-# Read the last row first. A monitor with one false alarm in 91 days rings within any 28 days with a chance of $1 - e^{-28/91}$, a good quarter. That is the **floor**. It is 43 % for the gap and 0 for query drift here, because their rates of false alarms turned out so differently in section 4. A table of detections without this row is worth little: the gap "finds" the topic mix in 43 % of the products, which is just as often as it finds nothing at all.
+# Read the last row first. A monitor with one false alarm in 91 days rings within any 28 days with a chance of $1 - e^{-28/91}$, a good quarter. That is the **floor**. Here "nothing" is found in 19 % of the pieces, from 43 % for the gap down to 0 for query drift, because their rates of false alarms turned out so differently in section 4. A table of detections without this row is worth little: the gap "finds" the topic mix in 43 % of the products, which is just as often as it finds nothing at all.
 #
 # Now the rest. **Query drift** sees what moves the mean: the stale upgrade on day two, the small shift only after nearly three weeks (section 3 needed a few days with the exact limit; the limits from history are too careful for this monitor). **Novelty** and the **gap** see queries unlike any in the reference, of a new topic or with more noise, within a week. The lost documents are seen by the gap alone: no query has changed, so no score of the queries can know. And **cluster shares** find the topic mix, as often as query drift does and sooner, and nothing else. They are the cousin of section 5, and one such incident is what their quarter of the budget buys.
 #
@@ -683,7 +718,7 @@ summary["first alarm"] = groups["day"].agg(lambda d: f"day {d.median():.0f} ({d.
 print(summary.to_string())
 
 # %% [markdown]
-# The incident is in the mean and in the standard deviation, so the same upgrade looks half as loud. With the exact limit it is still found soon. The limit from history does worse, *because* it is more careful: it was raised until the chart rings about once a quarter on a history *with* the incident in it, so the incident itself used up the budget. And the dashboard looks better than ever, with no false alarm at all.
+# The incident is in the mean and in the standard deviation, so the same upgrade looks half as loud. With the exact limit it is found on the second day. The limit from history takes twelve days, *because* it is more careful: it was raised until the chart rings about once a quarter on a history *with* the incident in it, so the incident itself used up the budget. And the dashboard looks better than ever, with no false alarm at all.
 #
 # Nobody is woken by a dashboard that is too calm. But the baseline gives the incident away. Chart it with the exact limit before you freeze it.
 
@@ -712,12 +747,83 @@ plots.show(ax)
 # - Drift is a change, not harm. Let an alarm open a ticket, and page only for what notebook 03 ties to outcomes.
 # - All numbers here are this synthetic product's. What carries over is the order of the questions: budget, history, chart, count.
 #
-# **Practise.** Change one thing at a time, and predict first.
+
+# %% [markdown]
+# ## Exercises
 #
-# 1. In section 1 give every product twice the traffic, `Product(seed, queries_per_day=800, **options)`. Which cells of the table should get darker, which not, and why?
-# 2. In section 3 replace EWMA by `partial(ewma, weight=0.05)`. For which drifts is it faster at the same budget, for which slower? What would be the price of 0.01?
-# 3. In `verdicts`, replace the quantile 0.05 by 0.95. Does the bootstrap keep 5 % of false alarms on quiet windows? What does it do with 20 % new texts?
-# 4. Open-ended: you are allowed two false alarms a quarter for all four monitors. Divide the budget *unevenly*, write down why, and measure what you win in the table of section 6, and where you lose.
+# Put your answer in place of the dots and run the cell: it says correct, or what is not right yet. `hint("04-1")` helps in stages, and a solution is folded away below each exercise.
+#
+# ### Exercise 04-1: What does a longer memory buy?
+#
+# `partial(ewma, weight=0.05)` forgets four times as slowly as the EWMA of section 3. Give it the same budget, one false alarm in 91 days. How many days is its mean delay for a shift of 0.5 standard deviations, and for one of 3? Hand over these two numbers, the small shift first, to a tenth of a day.
+
+# %% tags=["exercise"]
+small, large = ..., ...
+check("04-1", (small, large))
+
+# %% tags=["solution"]
+# Solution of 04-1
+slow = partial(ewma, weight=0.05)
+limit = charts.run_length_limit(slow, days=91)
+small, large = (charts.average_run_length(slow, limit, shift=shift) for shift in (0.5, 3))
+check("04-1", (small, large), solution=True)
+
+# %% [markdown]
+# ### Exercise 04-2: Write the alarm
+#
+# Write `alarm_days(baseline, daily)`. Both arguments are Series of `query_drift`, one value a day, and their index holds the number of the day: day 0 is a Monday, 5 and 6 are the first weekend. Return the days of `daily`, as a list of such numbers, on which z is above 2.291, the limit of Shewhart in section 3. Take z as in section 2: of the logarithm, each kind of day compared with the baseline's days of its kind. The check calls your function with a history of its own.
+
+
+# %% tags=["exercise"]
+def alarm_days(baseline, daily):
+    return ...  # a list of days
+
+
+check("04-2", alarm_days)
+
+
+# %% tags=["solution"]
+# Solution of 04-2
+def alarm_days(baseline, daily):
+    z = charts.weekday_z(np.log(daily), np.log(baseline))
+    return list(daily.index[z > 2.291])
+
+
+check("04-2", alarm_days, solution=True)
+
+# %% [markdown]
+# ### Exercise 04-3: How long a history does a promise need?
+#
+# You put the limit at the loudest day of a quiet baseline, and want to promise "at most two false alarms a quarter". Of 100 teams that promise this, 95 must be able to keep it. How many weeks must the baseline have, at least? `charts.false_alarm_interval(7 * weeks)` gives the range that holds 90 of 100 teams: five are below it, five above. Hand over a whole number.
+
+# %% tags=["exercise"]
+weeks = ...
+check("04-3", weeks)
+
+# %% tags=["solution"]
+# Solution of 04-3
+weeks = next(weeks for weeks in range(1, 100) if charts.false_alarm_interval(7 * weeks).high <= 2)
+check("04-3", weeks, solution=True)
+
+# %% [markdown]
+# ### Exercise 04-4: Spend two false alarms a quarter (open-ended)
+#
+# Whoever is on call accepts two false alarms a quarter from all four monitors together. Divide them: hand over a dict from each name in `SCORES` to its false alarms a quarter. They may add up to two; 0 switches a monitor off. The even split is 0.5 each; yours must do better.
+#
+# The check lets the six incidents happen in two other products, gives each monitor the exact EWMA limit for its share, and computes for each incident how many days the quickest monitor needs on average, at the incident's mean z. The mean over the six incidents must be at least half a day shorter than with the even split, and no incident may take more than 28 days. There are many ways. To try one here, build a table of limits like `textbook`, with `charts.run_length_limit(ewma, 91 / share)` (`np.inf` for a share of 0), and look at `share_found(delays(limits))`. Which incident of your own product would you let wait?
+#
+# Further: in `verdicts`, replace the quantile 0.05 by 0.95. Does the bootstrap keep 5 % of false alarms on quiet windows, and what does it do with 20 % new texts?
+
+# %% tags=["exercise"]
+shares = ...  # such as {"query_drift": 0.5, "cluster_shift": 0.5, "novelty": 0.5, "index_gap": 0.5}
+check("04-4", shares)
+
+# %% tags=["solution"]
+# Solution of 04-4
+# The gap is quick in four incidents, whatever its share; query drift needs most help in the other two.
+# Novelty and cluster shares hardly ever come first.
+shares = {"query_drift": 1.2, "cluster_shift": 0, "novelty": 0, "index_gap": 0.8}
+check("04-4", shares, solution=True)
 
 # %% [markdown]
 # ## Recap

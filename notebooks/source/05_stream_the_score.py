@@ -15,11 +15,11 @@
 #
 # At the end you will follow drift on a stream with constant memory, and merge what many machines saw without losing a bit.
 #
-# **Launch:** run `python3 playbook.py open 05` in the project's folder. It opens this notebook in JupyterLab on your machine.
+# **Launch:** run `python3 playbook.py open 05` in the project's folder. It opens this notebook in JupyterLab on your machine. Links to Binder and Colab appear here after `python3 playbook.py links OWNER/REPO`, with your copy's address on GitHub.
 #
 # | To read | To practise | To run | Memory |
 # |---|---|---|---|
-# | 40 minutes | 15 minutes | under a minute | under 700 MB |
+# | 40 minutes | 20 minutes | under a minute | under 700 MB |
 #
 # ## What you will be able to do
 #
@@ -34,20 +34,34 @@
 # NumPy, and MMD from notebook 02: two windows are compared by the average similarity of their queries. Everything is synthetic: a search product that turns each query into a vector of 64 numbers, and that you can break.
 
 # %% tags=["setup"]
-# The helpers live one folder up.
+# At home this finds the helpers, one folder up. On Colab it fetches them first.
+import os
+import subprocess
 import sys
 
+# One thread for BLAS, asked for before NumPy comes: with more of them, small products only wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if "google.colab" in sys.modules and not os.path.exists("../helpers"):
+    REPOSITORY, REF = "", "main"
+    if not REPOSITORY:
+        sys.exit("This copy has no address yet. Where you keep it, run: python3 playbook.py links OWNER/REPO")
+    if not os.path.exists("playbook"):
+        clone = ["git", "clone", "--quiet", "--depth=1", f"--branch={REF}"]
+        subprocess.run([*clone, f"https://github.com/{REPOSITORY}", "playbook"], check=True)
+    os.chdir("playbook/notebooks")
+    subprocess.run([sys.executable, "../tools/colab.py"], check=True)
 sys.path.insert(0, "..")
 
 # %%
-import heapq
-
 import numpy as np
 import pandas as pd
 from datasketches import kll_doubles_sketch
 from sklearn.cluster import KMeans
 
 from helpers import metrics, plots
+from helpers.exercises import check, hint
+from helpers.predictions import reveal
 from helpers.streaming import (
     ClusterCounts,
     DecayedReservoir,
@@ -92,8 +106,6 @@ print(f"reference {n} rows, a week {m} rows, {(n + m) ** 2 / 2e6:.0f} million pa
 # $$MMD^2 \approx |\bar\varphi_x - \bar\varphi_y|^2 - \frac{1 - |\bar\varphi_x|^2}{n-1} - \frac{1 - |\bar\varphi_y|^2}{m-1}$$
 #
 # The two fractions take out the pairs of a row with itself, so that no drift means zero on average. All that a window must leave behind is $\bar\varphi$ and the number of its rows.
-#
-# **Predict.** The rows of both windows are nearly half a million numbers. How many numbers must $\bar\varphi$ have, so that the score is within 10 % of the exact one?
 
 
 # %%
@@ -135,6 +147,11 @@ print(beside.map("{:.3g}".format).to_string())
 # The helper `RandomFeatureMean` agrees with your ten lines (it rounds a little; section 7 says why). "Nothing" is not zero: the product's topics wander, so even a quiet week is a little different from the four before it. That is a real difference, not an error of the score.
 #
 # Both are near the exact score, and not equal to it: 128 random frequencies are a sample. How much does the draw matter? Take 20 draws for each size.
+#
+# **Predict.** The rows of both windows are nearly half a million numbers. How many numbers must $\bar\varphi$ have, so that in all five situations the standard error is 10 % of the score or less? The cell tries 32, 64, 128 and so on. Put your number in place of the dots before you go on.
+
+# %% tags=["predict"]
+guess = ...  # numbers kept
 
 # %%
 error = pd.DataFrame(index=[32, 64, 128, 256, 512, 1024])
@@ -152,6 +169,7 @@ style |= {"xlabel": "features kept", "ylabel": "standard error of MMD² (%)", "l
 plots.curves(ax, error, title="A few hundred numbers hold the score of any window", **style)
 plots.show(ax)
 print(error.map("{:.0f}".format).rename_axis("features").to_string())
+reveal(guess, error.index[error.round().max(axis=1) <= 10][0], "numbers")
 
 # %% [markdown]
 # For a standard error of 10 %, 256 are enough for the loudest situation, and about 512 for all five (one draw in three misses by more), and **the number of rows does not enter**. The same 2 to 4 kB hold the score of ten thousand rows or of ten billion. On the whole, four times the features halve the error. (Twenty draws measure it with some luck, so the lines are not smooth.)
@@ -194,7 +212,10 @@ print("score / exact score:", {name: f"{x.mean():.2f} +- {x.std():.2f}" for name
 #
 # A steady product, without weekends and wandering topics, runs for four quiet weeks. Then comes one week with the upgrade. The reservoir has followed all five.
 #
-# **Predict.** One row in five of the stream is from the drifted week. What does the reservoir's MMD² make of the score of that week: a half, a fifth, or less?
+# **Predict.** One row in five of the stream is from the drifted week. How many per cent of that week's score does the reservoir still have?
+
+# %% tags=["predict"]
+guess = ...  # % of the score of that week
 
 # %%
 steady = Product(seed=0, weekend=0, wander=0)
@@ -232,9 +253,10 @@ shares = {"uniform": share, **recent.mean(), "the whole drifted week": 1.0}
 table = pd.DataFrame({"mean score": kept.mean(), "share of the drifted week": pd.Series(shares)})
 table["share^2 x whole"] = table["share of the drifted week"] ** 2 * whole
 print(table.loc[kept.columns].map("{:.3g}".format).to_string())
+reveal(guess, 100 * kept["uniform"].mean() / whole, "% of the score of that week")
 
 # %% [markdown]
-# Less, by far. A sample in which a share $e$ has drifted is the mixture $(1-e)P + eQ$. Its mean moves by $e$ times the way, and MMD² is a *squared* distance:
+# Less than the fifth that one might expect, by far. A sample in which a share $e$ has drifted is the mixture $(1-e)P + eQ$. Its mean moves by $e$ times the way, and MMD² is a *squared* distance:
 #
 # $$MMD^2\big((1-e)P + eQ,\; P\big) = e^2\, MMD^2(Q, P)$$
 #
@@ -251,6 +273,9 @@ print(table.loc[kept.columns].map("{:.3g}".format).to_string())
 
 
 # %%
+import heapq
+
+
 def book_sample(times, size, half_life, rng):
     heap = []  # the smallest key first
     for t, u in zip(times, rng.random(len(times)), strict=True):
@@ -281,7 +306,7 @@ print("0.5 to the power of 2^-54 is 1 in float64:", 0.5 ** (2.0**-54) == 1)
 print("the key of u = 0.5, if t counts days since 1970:", 0.5 ** (0.5 ** (20_000 / 3.5)))
 
 # %% [markdown]
-# Half a year long it works. Then $1/w$ comes near $2^{-53}$: first the large $u$ to that power round to 1, a few weeks later nearly all. Once 500 rows have the key 1, no row has a larger one, and nothing enters any more. No error, no warning: the sample still has 500 rows, and they are half a year old. If your clock counts from 1970, it is like that from the first row on.
+# About week 26. Half a year long it works. Then $1/w$ comes near $2^{-53}$: first the large $u$ to that power round to 1, a few weeks later nearly all. Once 500 rows have the key 1, no row has a larger one, and nothing enters any more. No error, no warning: the sample still has 500 rows, and they are half a year old. If your clock counts from 1970, it is like that from the first row on.
 #
 # The helper keeps the rows with the *smallest* $\log(-\log u) - \frac{t}{h}\ln 2$. That is the same order, turned around, and so the same distribution. But time is subtracted, not exponentiated, and nothing can overflow or round to 1. Where time stands in an exponent, take the logarithm first.
 
@@ -311,7 +336,10 @@ def by_timestamp(rows, times, n_batches):
 # %% [markdown]
 # Five weeks of queries; on day 28 the upgrade comes. The half-life is two days, or the 690 rows that two days bring. Now deliver the *same rows* in three ways: in order; with the phones offline in week 4, so that their queries come in after all others; shuffled, as a queue does after an outage.
 #
-# **Predict.** The late phones are 6 % of all rows. What do they do to the score of the mean that forgets by arrival?
+# **Predict.** The late phones are 6 % of all rows. How many per cent of the score in order are left, if the mean forgets by arrival?
+
+# %% tags=["predict"]
+guess = ...  # % of the score in order
 
 # %%
 log = product.run(days=35, events=[Event("rotation", start=28, size=0.25)])
@@ -327,6 +355,8 @@ for (name, rows), n_batches in zip(deliveries.items(), (35, 11, 3), strict=True)
     compared.loc[name, "by arrival"] = f"{1e4 * by_arrival(phi[rows], start, 2 * 345):.1f}"
     compared.loc[name, "by timestamp"] = f"{1e4 * state.mmd2(frozen):.1f}"
     compared.loc[name, "same bits"] = state.to_bytes() == first.to_bytes()
+in_order, phones_late, _ = compared["by arrival"].astype(float)
+reveal(guess, 100 * phones_late / in_order, "% of the score in order")
 print(f"{late.mean():.2f} of the rows are late; MMD^2 x 10,000")
 compared
 
@@ -492,7 +522,7 @@ off = np.abs(integers.sum(axis=0) / 2**32 / len(week) - phi.mean(axis=0)).max()
 print("integers against floats, largest difference of the means below 1e-9:", off < 1e-9)
 
 # %% [markdown]
-# Floats round after every addition, so $(a+b)+c$ and $a+(b+c)$ differ in the last digits. The difference is tiny, and it has a price: you cannot check by comparing. A re-run, a repaired shard, a second cluster give *nearly* the same number, and nobody can say whether a row was lost.
+# With floats, fifty: every tree gave another result. Floats round after every addition, so $(a+b)+c$ and $a+(b+c)$ differ in the last digits. The difference is tiny, and it has a price: you cannot check by comparing. A re-run, a repaired shard, a second cluster give *nearly* the same number, and nobody can say whether a row was lost.
 #
 # **Round once at the door, then every sum is exact, and order cannot matter.** Whole numbers below $2^{63}$ add without rounding. The price is one rounding of each row, far below anything a drift score can see.
 #
@@ -538,7 +568,7 @@ pair = fed(Reservoir(500, 1), week[:cut]).merge(fed(Reservoir(500, 2), week[cut:
 print("merged reservoir has the bits of the single pass:", pair.to_bytes() == single)
 
 # %% [markdown]
-# A merge keeps the *distribution*: every row of the whole stream has the same chance. It cannot keep the bits, because the dice fell differently. Pouring together breaks even that. (0.52 and not 0.50: the small machine saw fewer than 500 rows, so its reservoir is not quite full.) The quantile sketches of the next section are of this second kind, too: they keep a guarantee and not the bits. Know which kind you have before you write a test that compares.
+# Four fifths should come from the large machine, and do in the merge; poured together, it is about a half. A merge keeps the *distribution*: every row of the whole stream has the same chance. It cannot keep the bits, because the dice fell differently. Pouring together breaks even that. (It is 0.52 and not 0.50: the small machine saw fewer than 500 rows, so its reservoir is not quite full.) The quantile sketches of the next section are of this second kind, too: they keep a guarantee and not the bits. Know which kind you have before you write a test that compares.
 
 # %% [markdown]
 # ## 8. Is the sketch finer than what you measure with it?
@@ -594,7 +624,7 @@ both = alarms.map("{:.0f}".format).join(nothing.iloc[:, 2:].map("{:.2g}".format)
 print(both.rename_axis("rows").to_string())
 
 # %% [markdown]
-# The noise of the rows shrinks with $1/\sqrt n$. The error of the sketch does not: it is a share of the *ranks*, fixed by its size. At about ten thousand rows the critical value has fallen to that error. At two hundred thousand the test finds drift in every pair of windows. The more traffic, the surer the false alarm. Wasserstein (W1) suffers alike: near its floor, the distance of two sketches is the sketches' own.
+# It shrinks more slowly than its critical value, and crosses it. The noise of the rows falls with $1/\sqrt n$. The error of the sketch does not: it is a share of the *ranks*, fixed by its size. At about ten thousand rows the critical value has fallen to that error. At two hundred thousand the test finds drift in every pair of windows. The more traffic, the surer the false alarm. Wasserstein (W1) suffers alike: near its floor, the distance of two sketches is the sketches' own.
 #
 # Is the better sketch of the helper good enough? Its coins cannot be seeded, so this cell prints only what they cannot change: the errors that are promised, and whether false alarms are the rule.
 
@@ -685,7 +715,10 @@ for data in (bytes(damaged), saved[:-100], b"something else"):
 #
 # The two-rate chart was the faster one, and needs no reference. Say you ship it alone. The embedder is not upgraded this time: it is fine-tuned, a little every Monday. After twelve weeks it stands nearly where the upgrade of section 6 went in one night. Same ten products, same limits.
 #
-# **Predict.** Section 6: the upgrade takes the two-rate chart two days. How long does it take for the same way in twelve steps?
+# **Predict.** Section 6: in the median product, the two-rate chart takes two days to see the upgrade. How long does it take for the same way in twelve steps: "days", "weeks", or "never"?
+
+# %% tags=["predict"]
+guess = ...  # "days", "weeks" or "never"
 
 # %%
 creep = [Event("rotation", start=7 * week, size=0.02) for week in range(12)]
@@ -693,6 +726,7 @@ crept = histories(84, creep)
 print(
     pd.concat({"creep": summary(crept), "quiet": summary([scores.loc[:83] for scores in quiet])}).to_string()
 )
+reveal(guess, summary(crept).loc["two-rate", "first alarm (median day)"])
 last_day = pd.DataFrame([scores.iloc[-1] > pd.Series(limits) for scores in crept])
 print("products without any alarm:   ", np.isinf(first_alarms(crept)).sum().to_dict())
 print("in alarm after the last step: ", last_day.sum().to_dict())
@@ -716,14 +750,84 @@ plots.show(axes)
 # - Take the timestamp of the *question*, not that of its arrival. Watch `dropped`: if it grows, rows come later than the memory reaches.
 # - Ship a two-rate and a reference chart; keep a decayed reservoir or a hash sample for the people who will ask what the new queries look like.
 # - Save the state with the last batch's number in one transaction, or a crash between the two counts a batch twice.
+
+# %% [markdown]
+# ## Exercises
 #
-# **Practise.** Change one thing, predict, run.
+# Put your answer in place of the dots and run the cell: it says correct, or what is not right yet. `hint("05-1")` helps in stages, and a solution is folded away below each exercise.
 #
-# 1. Section 3: let the quiet past be 12 weeks instead of four (`days=91, start=-84`). What is left of the uniform reservoir's score? And of the decayed ones'?
-# 2. Section 6: set `slow=56` in `warmed_up`. How long does the two-rate chart now stay in alarm after the upgrade, and what happens to its limit?
-# 3. Section 7: give two `DecayedReservoir` of two shards the same `seed` and merge them. Why is that refused?
-# 4. Open-ended: your own product. How many rows a day, how many machines, how late do rows come, who asks which question? Choose states, half-lives and sizes, add up the bytes, and say what each would miss.
+# ### Exercise 05-1: How long may the memory be?
 #
+# The drifted week of section 3 is just over. Which is the longest half-life with which a decayed reservoir keeps at least 80 % of the *score* of that week? Answer in days; a quarter of a day is close enough. The traffic is steady and the past is long. So the share of the rows that are from the last seven days depends on the half-life alone. You can reckon, or try half-lives in the cell of section 3; ten reservoirs scatter, so reckon at the end.
+
+# %% tags=["exercise"]
+longest = ...  # days
+check("05-1", longest)
+
+# %% tags=["solution"]
+# Solution of 05-1
+half_lives = np.arange(0.5, 7, 0.01)
+share_of_week = 1 - 0.5 ** (7 / half_lives)  # what is older than seven days is the rest
+longest = half_lives[share_of_week**2 >= 0.8].max()
+check("05-1", longest, solution=True)
+
+# %% [markdown]
+# ### Exercise 05-2: Forget by time
+#
+# Write `recent_mean(values, times, half_life)`, which follows a number instead of a vector, say the best similarity of each query. It gets two arrays: the values, and when each query was asked, in the unit of `half_life`. It returns the weighted mean of the values, in which a row's weight halves with every `half_life` of its age.
+#
+# The check delivers rows in order, shuffled, and with clocks that count days or seconds since 1970. The result must be the same each time.
+
+
+# %% tags=["exercise"]
+def recent_mean(values, times, half_life):
+    return ...  # one number
+
+
+check("05-2", recent_mean)
+
+
+# %% tags=["solution"]
+# Solution of 05-2
+def recent_mean(values, times, half_life):
+    age = times.max() - times  # small, whatever the clock counts from
+    return np.average(values, weights=0.5 ** (age / half_life))
+
+
+check("05-2", recent_mean, solution=True)
+
+# %% [markdown]
+# ### Exercise 05-3: Fifty kilobytes for each client (open-ended)
+#
+# You follow thousands of clients, each in 50,000 bytes. A client's rows go to two machines in turn. Write `make(machine)`: it gets 0 or 1 and returns a list of new states for that machine. Section 9 lists the kinds, `help(RandomFeatureMean)` says how to set one up; use the notebook's `gamma`. The check feeds both machines the stream of section 3, four quiet weeks and the week of the upgrade, with time in days. At the end it merges the two lists state by state, and looks at what came out:
+#
+# - All merged states together hold at most 50,000 bytes (`nbytes`).
+# - One of them is a `RandomFeatureMean` or a `TwoRateMean`. Its MMD² from the reference is between 0.5 and 1.5 of what the drifted week's own rows have. (The reference is `before`, in the same features.)
+# - Another one keeps at least 60 rows, and at least half of them are from the drifted week.
+#
+# Many designs fit. Which question could you no longer answer with 5,000 bytes? And in your own product: how late do rows come, and is your `memory` long enough for them?
+#
+# Further: give section 3 twelve quiet weeks instead of four (`days=91, start=-84`). What is left of the score in the uniform reservoir, and what in the decayed ones? And set `slow=56` in `warmed_up` of section 6: how long is the two-rate chart in alarm now, and what happens to its limit?
+
+
+# %% tags=["exercise"]
+def make(machine):
+    return ...  # a list of states
+
+
+check("05-3", make)
+
+
+# %% tags=["solution"]
+# Solution of 05-3
+def make(machine):
+    mean = RandomFeatureMean(64, n_features=128, gamma=gamma, half_life=2, memory=10)
+    return [mean, DecayedReservoir(100, half_life=3.5, seed=machine)]
+
+
+check("05-3", make, solution=True)
+
+# %% [markdown]
 # ## Recap
 #
 # - You replaced a window by the mean of 256 random features: an error of about 10 to 15 %, whatever the number of rows, and less of it moves from week to week while the draw is frozen.

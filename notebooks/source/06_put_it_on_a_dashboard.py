@@ -15,11 +15,11 @@
 #
 # At the end you will have taken a monitor's numbers all the way to a pager, through twelve weeks of incidents, and you will know when a green dashboard is a blind one.
 #
-# **Launch:** run `python3 playbook.py open 06` in the project's folder. It opens this notebook in JupyterLab on your machine.
+# **Launch:** run `python3 playbook.py open 06` in the project's folder. It opens this notebook in JupyterLab on your machine. Links to Binder and Colab appear here after `python3 playbook.py links OWNER/REPO`, with your copy's address on GitHub.
 #
 # | To read | To practise | To run | Memory |
 # |---|---|---|---|
-# | 30 minutes | 10 minutes | under a minute | under 700 MB |
+# | 30 minutes | 20 minutes | under a minute | under 700 MB |
 #
 # ## What you will be able to do
 #
@@ -34,18 +34,30 @@
 # NumPy and pandas. Drift scores and alarm budgets are notebooks 02 and 04, but you can take them on trust here. No server is needed: Prometheus, the program that most teams use to store such numbers and to evaluate rules on them, is played by NumPy. Everything is synthetic: a search product that you can break.
 
 # %% tags=["setup"]
-# The helpers live one folder up.
+# At home this finds the helpers, one folder up. On Colab it fetches them first.
+import os
+import subprocess
 import sys
 
+# One thread for BLAS, asked for before NumPy comes: with more of them, small products only wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if "google.colab" in sys.modules and not os.path.exists("../helpers"):
+    REPOSITORY, REF = "", "main"
+    if not REPOSITORY:
+        sys.exit("This copy has no address yet. Where you keep it, run: python3 playbook.py links OWNER/REPO")
+    if not os.path.exists("playbook"):
+        clone = ["git", "clone", "--quiet", "--depth=1", f"--branch={REF}"]
+        subprocess.run([*clone, f"https://github.com/{REPOSITORY}", "playbook"], check=True)
+    os.chdir("playbook/notebooks")
+    subprocess.run([sys.executable, "../tools/colab.py"], check=True)
 sys.path.insert(0, "..")
 
 # %%
 import datetime
 import re
-import subprocess
 import tempfile
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,8 +68,10 @@ from IPython.display import HTML, Markdown
 from dashboard import history, page, panels, servers
 from helpers import plots
 from helpers.alerts import OBJECTIVE, RULES, SEVERE_BURN, evaluate
+from helpers.exercises import check, hint
 from helpers.exporter import samples, serve
 from helpers.monitor import Monitor
+from helpers.predictions import reveal
 from helpers.promql import increase
 from helpers.synthetic import Product
 
@@ -133,7 +147,10 @@ print(f"  {len(metrics) * week.outcomes['session'].nunique():,} at least")
 #
 # A simple service counts in memory. It is restarted on the evening of day 3 (days count from 0), and its counter begins again at 0.
 #
-# **Predict.** At noon of the next day, day 4, you want to know how many queries the last day had. About 700 came. What does the counter now minus the counter a day ago say?
+# **Predict.** At noon of the next day, day 4, you want to know how many queries the last day had. About 700 came. What does the counter now minus the counter a day ago say? Put your number in place of the dots before you go on.
+
+# %% tags=["predict"]
+guess = ...  # queries
 
 
 # %%
@@ -161,6 +178,7 @@ restart = 3 * 24 + 20
 counter[restart:] -= counter[restart]
 
 noon = 4 * 24 + 12
+reveal(guess, counter[noon] - counter[noon - 24], "queries")
 print(f"subtraction:      {counter[noon] - counter[noon - 24]:.0f}")
 print(f"by hand:          {increase_by_hand(counter[noon - 24 : noon + 1]):.0f}")
 print(f"helpers.promql:   {increase(HOUR * hours, counter, DAY)[noon]:.0f}")
@@ -181,7 +199,7 @@ for name, look in looks.items():
 plots.show(axes)
 
 # %% [markdown]
-# Prometheus calls this function `increase(counter[1d])`. The last number printed shows a trait that surprises people: where scrapes are missing at the edges, it stretches what it saw to the whole window, and returns fractions. So a rule never asks whether *exactly one* check failed. The rules here ask for half a check or more.
+# Subtraction says that fewer than no queries came. Adding up the steps, and taking a fall for a restart, gives the truth. Prometheus calls this function `increase(counter[1d])`. The last number printed shows a trait that surprises people: where scrapes are missing at the edges, it stretches what it saw to the whole window, and returns fractions. So a rule never asks whether *exactly one* check failed. The rules here ask for half a check or more.
 #
 # The first event needs care, too. A series that appears with its first event jumps from nothing to 1, and nothing is no number to grow from. So every counter of this exporter is there from the beginning, at 0. And it does not count in memory: it adds up tables of the file, so a restart changes nothing.
 #
@@ -278,9 +296,12 @@ for number, (title, first, last) in enumerate(stories, 1):
     print(f"{number}  day {first:5.2f} to {min(last, day[-1]):5.2f}  {title}")
 
 # %% [markdown]
-# **Predict.** Write down for each of the six: page, ticket, or silence? And which alert comes first?
+# **Predict.** Say for each of the six: page, ticket, or silence? Then commit to a number: how many of the six wake somebody with a page?
 #
-# The next cell looks up, for each alert, in which story it began to fire, and after how many days. "Between" counts those that began in no story.
+# The next cells look up, for each alert, in which story it began to fire, and after how many days. "Between" counts those that began in no story.
+
+# %% tags=["predict"]
+guess = ...  # of the six stories
 
 
 # %%
@@ -315,11 +336,13 @@ table = rows.pivot_table(index=["", "alert"], columns="story", values="days", ag
 table = table.reindex(columns=list("123456")).map("{:.1f}".format).replace("nan", "·")
 between = rows[rows["story"] == "between"].groupby("alert").size()
 table["between"] = [between.get(alert, "·") for _, alert in table.index]
+woken = set(rows.loc[rows[""] == "page", "story"]) - {"between"}
+reveal(guess, len(woken), "of the six stories")
 print("days from the beginning of a story to the first alert")
 print(table.to_string())
 
 # %% [markdown]
-# Read it column by column.
+# Four of the six wake somebody. Read it column by column.
 #
 # 1. The **launch** changes the questions and hurts nobody: one kind of ticket.
 # 2. The **upgrade** that left the index behind shows in questions, match, supply and outcomes. The probes say so first, after a day, and the pages follow. One of them is `SearchOutcomeSevere`, for mobile, whose ordinary days are nearest to what is unacceptable.
@@ -413,8 +436,6 @@ plots.show(axes)
 #
 # Four segments, nine charts each. The budget of notebook 04: one false alarm a quarter for all detectors of a segment together, and one for its outcomes. So about $4 \cdot 2 \cdot 4 = 32$ alarms of charts a year, in a year in which nothing happens. Each could be a message.
 #
-# **Predict.** How many of them become a ticket, and how many a page?
-#
 # Let the monitor of section 1 live through a quiet year, with a scrape a day. This is the longest wait of the notebook.
 
 # %%
@@ -434,6 +455,11 @@ quiet_year = evaluate(DAY * np.arange(len(scrapes)) + start + 2 * DAY, year)
 
 # %% [markdown]
 # Between an alert and a human stands **Alertmanager**. It does two things that matter here. **Inhibition**: a page holds back the tickets that it explains, in the same segment. **Grouping**: alerts of one name become one message, whatever number of segments they name; one that joins later is a new message. (Reminders are not counted below.) Its file says which. The first of its rules: the *source* holds the *target* back where the labels in `equal` agree.
+#
+# **Predict.** Some thirty or forty alarms of charts in a quiet year. How many messages are left of them: how many pages, how many tickets?
+
+# %% tags=["predict"]
+guess_pages, guess_tickets = ..., ...  # messages in the year
 
 # %%
 text = Path("../dashboard/alertmanager/alertmanager.yml").read_text(encoding="utf-8")
@@ -478,6 +504,9 @@ for kind in ("embedding_drift", "search_outcome"):
     print(f"{kind}: {sum(n for name, n in flags.items() if name[0].startswith(kind)):.0f} alarms of charts")
 for name, evaluated in {"a quiet year": quiet_year, "twelve weeks of stories": made}.items():
     print(f"\n{name}\n{count_messages(evaluated).to_string()}")
+messages = count_messages(quiet_year)["messages"]
+reveal(guess_pages, messages["page"], "pages")
+reveal(guess_tickets, messages["ticket"], "tickets")
 sorts = pd.Series([alert["alertname"] for alert, x in alerts(quiet_year) for _ in begins(x)]).value_counts()
 print("\nwhat began to fire in the quiet year:", sorts.to_dict())
 
@@ -493,6 +522,9 @@ print("\nwhat began to fire in the quiet year:", sorts.to_dict())
 # Twelve quiet weeks once more, hour by hour, and the simplest rule of all: *ring when a share exceeds its objective*. Textbooks on service levels use windows of minutes and hours, since a service answers thousands of requests a second. This product answers some 700 queries a day.
 #
 # **Predict.** How often a week does that rule ring with a window of two hours, over all four outcomes, for everybody? And with one of three days?
+
+# %% tags=["predict"]
+guess_hours, guess_days = ..., ...  # rings a week
 
 # %%
 log = product.run(days=84)
@@ -521,6 +553,8 @@ for segment in SEGMENTS:
             rings.loc[segment, window] += len(begins(share > objective)) / 12
             surely.loc[segment, window] += len(begins((z > 3) & (n >= 50)))
             enough.loc[segment, window] = 100 * np.mean(n >= 50)
+reveal(guess_hours, rings.loc["all", 2], "rings a week, with two hours")
+reveal(guess_days, rings.loc["all", 72], "rings a week, with three days")
 
 # %%
 ax = plots.canvas(width=7, height=2.8)[0, 0]
@@ -550,6 +584,8 @@ print(enough.rename(columns=columns).map("{:.0f}".format).to_string())
 # **Predict.** What will the drift scores of the segments say? And how many series will the exporter have, with hundreds of invented names?
 
 # %%
+from dataclasses import replace
+
 before = samples(monitor)
 for date in range(365, 372):
     log = product.run(days=1, start=date)
@@ -699,13 +735,80 @@ plots.show(ax)
 # - Change a rule as you change code: with a unit test (`promtool test rules`). Then break the rule on purpose, and see whether the test notices.
 # - Send the dead man's switch to somebody else's machine.
 # - Once a quarter, count the messages. Delete or demote an alert on which nobody ever acted.
+
+# %% [markdown]
+# ## Exercises
 #
-# **Practise.** Change one thing at a time, and predict first.
+# Put your answer in place of the dots and run the cell: it says correct, or what is not right yet. `hint("06-1")` helps in stages, and a solution is folded away below each exercise.
 #
-# 1. Section 3: give `fires` a `keep` of 0. How often does the ticket for web begin to fire then? (`len(begins(...))`, from section 4.)
-# 2. Section 5: somebody proposes to accept 8 % instead of 15 %. Put `0.08` in the place of `OBJECTIVE["failure"]`. How many days are unacceptable for mobile now, and for partner? What should the product do with that answer?
-# 3. Section 6: in `count_messages`, group by segment instead of by name. Which of the two would you rather get on your phone, and why?
-# 4. Open-ended: how many messages a quarter may your own team get, for pages and for tickets? Which alerts of section 4 would you keep for that, and what would you then learn too late?
+# ### Exercise 06-1: A page without its ticket
+#
+# Think of a week, days 0 to 6, in which every evening all nine charts of the segment partner say "ok". Turn some of these checks into alarms, so that the page `EmbeddingDriftWithOutcomeDegradation` fires and the ticket `EmbeddingDriftSustained` does not. Section 4 has the page in words, section 3 the ticket.
+#
+# Hand over a list of pairs, a day and a chart. The charts are `query_drift`, `spread`, `cluster_shift`, `novelty`, `index_gap`, and of the outcomes `failure`, `no_click`, `no_answer`, `escalation`. Before you run it: which of the six stories was of this kind?
+
+# %% tags=["exercise"]
+alarms = ...  # such as [(3, "novelty"), (4, "failure")]
+check("06-1", alarms)
+
+# %% tags=["solution"]
+# Solution of 06-1
+# The gap is enough alone. The outcome rings twice.
+alarms = [(3, "index_gap"), (3, "failure"), (4, "failure")]
+check("06-1", alarms, solution=True)
+
+# %% [markdown]
+# ### Exercise 06-2: Fine, or blind?
+#
+# The rules of section 7 are silent when all is well, and silent when they see too little. Tell the two apart. Write `verdicts(bad, queries, objective)`. It gets two arrays, the bad and all queries of some windows, and the accepted share, such as 0.15. It returns one word for each window:
+#
+# - "blind", if the window holds fewer than 50 queries, or one of the two numbers is NaN,
+# - else "ring", if the share is more than three standard errors above the objective ($z > 3$, as in section 7),
+# - else "fine".
+
+
+# %% tags=["exercise"]
+def verdicts(bad, queries, objective):
+    return ...  # an array or a list of words
+
+
+check("06-2", verdicts)
+
+
+# %% tags=["solution"]
+# Solution of 06-2
+def verdicts(bad, queries, objective):
+    z = (bad / queries - objective) / np.sqrt(objective * (1 - objective) / queries)
+    seen = (queries >= 50) & ~np.isnan(bad)  # of NaN queries it is not true that they are 50
+    return np.where(~seen, "blind", np.where(z > 3, "ring", "fine"))
+
+
+check("06-2", verdicts, solution=True)
+
+# %% [markdown]
+# ### Exercise 06-3: A rule that you would answer (open-ended)
+#
+# Design a rule for searches that fail, of which at most 15 % are accepted. Choose four numbers:
+#
+# - `window`: over how many hours the share is taken,
+# - `least`: how many queries a window must hold,
+# - `z`: how many standard errors the share must lie above the objective,
+# - `keep`: for how many hours the alert stays on after its condition has ended.
+#
+# The check runs the rule hour by hour on the product of this notebook. In twelve quiet weeks it may ring four times, over all of `SEGMENTS` together. Then come two incidents of five days, an upgrade that hurts mobile and a noisy partner. In each of the two segments the rule must ring within 24 hours, and once, not again and again.
+#
+# Many rules fit. Before you try one, say which of the four numbers guards against what. And in your own product: how many messages a quarter may your team get, for pages and for tickets? Which alerts of section 4 would you keep for that, and what would you then learn too late?
+#
+# Further: give `fires` in section 3 a `keep` of 0, and count with `len(begins(...))` how often the ticket for web begins. And accept 8 % instead of 15 % in section 5 (`OBJECTIVE["failure"] = 0.08`). How many days are unacceptable for mobile now, and what should the product do with that answer?
+
+# %% tags=["exercise"]
+window, least, z, keep = ..., ..., ..., ...
+check("06-3", (window, least, z, keep))
+
+# %% tags=["solution"]
+# Solution of 06-3
+window, least, z, keep = 24, 50, 3, 12  # a day, as in the rules; half a day of good hours is bridged
+check("06-3", (window, least, z, keep), solution=True)
 
 # %% [markdown]
 # ## Recap

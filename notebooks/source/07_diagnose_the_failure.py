@@ -15,7 +15,7 @@
 #
 # At the end you will be able to take an alarm, or a fall in clicks with no alarm at all, and say what broke, for whom, and what each cause cost.
 #
-# **Launch:** run `python3 playbook.py open 07` in the project's folder. It opens this notebook in JupyterLab on your machine.
+# **Launch:** run `python3 playbook.py open 07` in the project's folder. It opens this notebook in JupyterLab on your machine. Links to Binder and Colab appear here after `python3 playbook.py links OWNER/REPO`, with your copy's address on GitHub.
 #
 # | To read | To practise | To run | Memory |
 # |---|---|---|---|
@@ -34,9 +34,23 @@
 # NumPy, pandas, and the idea of a decomposition from notebook 03, which is repeated here in two lines. You do not need to have run it. Everything is synthetic: a search product in which each break is exactly known.
 
 # %% tags=["setup"]
-# The helpers live one folder up.
+# At home this finds the helpers, one folder up. On Colab it fetches them first.
+import os
+import subprocess
 import sys
 
+# One thread for BLAS, asked for before NumPy comes: with more of them, small products only wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if "google.colab" in sys.modules and not os.path.exists("../helpers"):
+    REPOSITORY, REF = "", "main"
+    if not REPOSITORY:
+        sys.exit("This copy has no address yet. Where you keep it, run: python3 playbook.py links OWNER/REPO")
+    if not os.path.exists("playbook"):
+        clone = ["git", "clone", "--quiet", "--depth=1", f"--branch={REF}"]
+        subprocess.run([*clone, f"https://github.com/{REPOSITORY}", "playbook"], check=True)
+    os.chdir("playbook/notebooks")
+    subprocess.run([sys.executable, "../tools/colab.py"], check=True)
 sys.path.insert(0, "..")
 
 # %%
@@ -49,8 +63,10 @@ from helpers import plots
 from helpers.alignment import align, misfit, procrustes
 from helpers.charts import weekday_z
 from helpers.diagnosis import by_segment, diagnose, logistic, probes, who_drifted
+from helpers.exercises import check, hint
 from helpers.metrics import classifier_auc, nearest_distance
 from helpers.outcomes import Buckets, by_window, decompose
+from helpers.predictions import reveal
 from helpers.synthetic import Event, Product
 
 # %% [markdown]
@@ -128,6 +144,8 @@ table["success (%)"] = [100 * log.outcomes["success"].mean() for log in runs.val
 print((table.round(1) + 0).map("{:.1f}".format).to_string())
 
 # %% [markdown]
+# Probes fail for two of the six: the lost documents and the stale upgrade. Live queries move away for three: the stale upgrade, the launch without documents and the noisy client. Nothing moves for the other two, although their queries are new.
+#
 # The **query-index gap** is how far live queries have moved from their best document, in units of its usual day-to-day spread. Two questions make four corners. A gap of about 1 in the mean of two weeks, as for the lost documents, is a trace: section 2 makes it visible.
 #
 # | | gap moves | gap stays, or nearly |
@@ -154,14 +172,19 @@ plots.show(ax)
 #
 # A clean-up job deletes documents. Nobody searches differently the next day.
 #
-# **Predict.** 30 % of one topic's documents go. After how many days will a monitor of the queries see it?
+# **Predict.** 30 % of one topic's documents go. When will a monitor of the queries see it: within a week, within a month, or never? Put one of "week", "month" and "never" in place of the dots before you go on. Nobody keeps it.
+
+# %% tags=["predict"]
+guess = ...  # "week", "month" or "never"
 
 # %%
 quiet = product.run(42)
 lost = product.run(42, [Event("remove_docs", size=0.3, topic=3)])
-print("query embeddings equal, bit for bit:", bool((quiet.embeddings == lost.embeddings).all()))
+same = bool((quiet.embeddings == lost.embeddings).all())
+print("query embeddings equal, bit for bit:", same)
 for outcome in ["success", "no_answer"]:
     print(f"{outcome}: {quiet.outcomes[outcome].mean():.3f} and {lost.outcomes[outcome].mean():.3f}")
+reveal(guess, "never" if same else "some day")
 
 # %% [markdown]
 # Never. The two histories have the same queries to the last bit, so every score of the queries is the same, too. You have to ask the index. The gap over all queries does, but it dilutes: one topic in twelve, and only a part of it. So take the gap **by cluster** of the reference, and watch the worst one.
@@ -328,7 +351,10 @@ for weeks, n in {"four weeks": len(reference), "ten days": len(reference) * 10 /
 #
 # A topic that the reference never had arrives with 2 % of the traffic, for two weeks. A **domain classifier** learns to tell reference queries from current ones. Its **AUC** is the chance that it scores a random current query above a random reference query: .5 is a coin.
 #
-# **Predict.** What will the AUC be? Of the 100 current queries that the classifier finds most "current", how many are from the new topic?
+# **Predict.** What will the AUC be, from .5 to 1? Of the 100 current queries that the classifier finds most "current", how many are from the new topic?
+
+# %% tags=["predict"]
+guess_auc, guess_new = ..., ...  # from .5 to 1, of 100
 
 # %%
 arrived = product.run(14, [Event("new_topic", size=0.02)])
@@ -344,18 +370,22 @@ hits = pd.DataFrame(
 )
 precision = 100 * hits.div(hits.index, axis=0)
 print("new ones among the first 100 (%):", precision.loc[100].map("{:.0f}".format).to_dict())
+reveal(guess_auc, round(auc, 2), "(AUC)", close=0.01)
+reveal(guess_new, precision.at[100, "classifier"], "of 100")
 
 # %%
-shown = precision.loc[10:400:10].assign(chance=100 * is_new.mean())
+best = 100 * np.minimum(1, is_new.sum() / precision.index)
+shown = precision.assign(best=best, chance=100 * is_new.mean()).loc[10:400:10]
+shown = shown.rename(columns={"best": "best possible"})
 ax = plots.canvas(width=8, height=3.4)[0, 0]
 title = "AUC says 'no drift', the ranking hands you the newcomers"
 axis = {"xlabel": "queries read, from the top", "ylabel": "new ones among them (%)"}
-colours = ["current", "reference", "other", "band"]
-plots.curves(ax, shown, title=title, colours=colours, dashed=["chance"], **axis)
+colours = ["current", "reference", "other", "outcome", "band"]
+plots.curves(ax, shown, title=title, colours=colours, dashed=["best possible", "chance"], **axis)
 plots.show(ax)
 
 # %% [markdown]
-# Both are right. If 2 % of the traffic is wholly new, even a perfect classifier is clueless about the other 98 %, so the newcomers can lift its AUC by no more than half their share, .01. (The rest is what one fortnight differs from another anyway.) A fixed threshold on AUC, such as .55, is blind to every small newcomer, with any amount of data. But the newcomers *are* at the top, until there are hardly any left: there are 107, so beyond that the curves must fall. Read the ranking, not the AUC.
+# Both are right. If 2 % of the traffic is wholly new, even a perfect classifier is clueless about the other 98 %, so the newcomers can lift its AUC by no more than half their share, .01. (The rest is what one fortnight differs from another anyway.) A fixed threshold on AUC, such as .55, is blind to every small newcomer, with any amount of data. But the newcomers *are* at the top, until there are hardly any left: there are 107, so beyond that even the best possible ranking must fall. Read the ranking, not the AUC.
 #
 # Two humbler rankings do as well here: **novelty**, the distance to the nearest reference query, and **residual**, the distance to the nearest cluster centre. They need no training, and cannot overfit.
 #
@@ -379,7 +409,10 @@ print(f"AUC with grouped folds: {classifier_auc(*windows, groups=(labels[:2000],
 #
 # "Success fell. Novelty rose. Put both in a regression, and see whether the fall is *explained* by novelty." It is a good idea with a trap in it. Take a logistic regression of success on: is the query from after the event, and which client. Then add the query's novelty. If the coefficient of *after* shrinks, novelty carries the effect.
 #
-# **Predict.** Three events: a launch without documents, lost documents, a re-indexed upgrade, whose true effect is exactly zero. For which does *after* shrink to nothing?
+# **Predict.** Three events: a launch without documents, lost documents, a re-indexed upgrade, whose true effect is exactly zero. For which does *after* shrink to nothing? Commit yourself about the upgrade: how many standard errors from zero will its *after* be, once novelty is in the regression? Beyond 2, people call it significant.
+
+# %% tags=["predict"]
+guess = ...  # standard errors, as a positive number
 
 # %%
 launch = logs["launch"]
@@ -412,6 +445,7 @@ for case, log in three.items():
         rows.append((case, model, *fit.loc["after", ["coefficient", "error", "z"]], truth))
 fits = pd.DataFrame(rows, columns=["case", "model", "estimate", "error", "z", "truth"])
 print((fits.set_index(["case", "model"]).round(2) + 0).to_string())
+reveal(guess, abs(fits["z"].iloc[-1]), "standard errors")
 
 # %%
 ax = plots.canvas(width=8, height=3.2)[0, 0]
@@ -420,7 +454,7 @@ plots.forest(ax, fits, title=title, xlabel="effect of 'after' on success (log-od
 plots.show(ax)
 
 # %% [markdown]
-# For the launch it works: most of the fall is carried by novel queries, so the estimate leaves the total effect (the black mark) towards zero. It does not shrink to nothing. For the lost documents it works, too: novelty explains nothing, and the effect stays. For the upgrade it is a disaster. Nothing happened to anybody, and the regression reports that the upgrade *helped*, eight standard errors strong.
+# *After* shrinks to nothing for none of the three. For the launch it works: most of the fall is carried by novel queries, so the estimate leaves the total effect (the black mark) towards zero. It does not shrink to nothing. For the lost documents it works, too: novelty explains nothing, and the effect stays. For the upgrade it is a disaster. Nothing happened to anybody, and the regression reports that the upgrade *helped*, eight standard errors strong.
 #
 # The reason is in the column, not in the statistics. Before the upgrade a large distance to the reference meant a strange query, and strange queries fail. After it *every* query is far from the reference, since the whole space has turned. The model believes that all these strange queries ought to have failed, and credits the upgrade with their success. **A proxy whose meaning has changed is not a control.** Distances, cluster numbers and similarities all change their meaning with the embedder.
 #
@@ -446,7 +480,7 @@ raw = diagnose(past, current)
 print((100 * raw.effects).round(1).map("{:+.1f}".format).to_string())
 
 # %% [markdown]
-# (All in points; how the rows are made comes in a moment.) The launch stands accused: `newcomers` seem to cost nearly three points of success. And `everywhere`, the row of the embedder, is credited with a benefit that it never had. One query in six counts as new, three times as many as the launch brought, because so many now lie where no query lay before. That is section 6 again: old buckets mean something else in a new space. So bring the new embeddings back. You have the documents in both: fit the rotation that carries the new document vectors onto the old ones (Procrustes), check it on documents left out, and apply it to the queries. Notebook 08 explains when a rotation is enough.
+# (All in points; how the rows are made comes in a moment.) They blame the launch, which is innocent: `newcomers` seem to cost nearly three points of success. And `everywhere`, the row of the embedder, is credited with a benefit that it never had. One query in six counts as new, three times as many as the launch brought, because so many now lie where no query lay before. That is section 6 again: old buckets mean something else in a new space. So bring the new embeddings back. You have the documents in both: fit the rotation that carries the new document vectors onto the old ones (Procrustes), check it on documents left out, and apply it to the queries. Notebook 08 explains when a rotation is enough.
 
 # %%
 old, new = other.index(-1).embeddings, other.index(2, [cause["new embedder"]]).embeddings
@@ -519,6 +553,9 @@ plots.show(axes)
 #
 # **Predict.** Alone, one costs about three points of success and the other eight. What do both cost together?
 
+# %% tags=["predict"]
+guess = ...  # points of success lost
+
 # %%
 stale = Event("rotation", size=0.3)
 both = product.run(28, [stale, *cases["noisy client"]])
@@ -534,11 +571,13 @@ found = 100 * diagnose(reference, log).effects.loc[["everywhere", "client mobile
 table = pd.DataFrame({"alone": alone, "leave-one-out": left_out, "found in the logs": found})
 table = table.set_axis(["stale upgrade", "noisy client"])
 table.loc["sum"] = table.sum()
-print(f"both together: {means['both'] - means['nothing']:+.1f} points")
+together = means["both"] - means["nothing"]
+print(f"both together: {together:+.1f} points")
+reveal(guess, -together, "points lost")
 print(table.map("{:+.1f}".format).to_string())
 
 # %% [markdown]
-# The answer key contradicts itself: alone, the two effects sum to less than the loss; left out one by one, to more. They work together. A query that is a little too noisy *and* a little out of place fails, though it would have survived either. Points that two causes made together belong to both, and there is no true way to divide them. The logs name the right two causes, and their sum is right. But their split lies outside both keys: queries that failed because they were out of place *and* noisy were all charged to the client. Say so in the report: "thirteen points together, most of it the client; each repair alone brings back a part".
+# More than the two alone. The answer key contradicts itself: alone, the two effects sum to less than the loss; left out one by one, to more. They work together. A query that is a little too noisy *and* a little out of place fails, though it would have survived either. Points that two causes made together belong to both, and there is no true way to divide them. The logs name the right two causes, and their sum is right. But their split lies outside both keys: queries that failed because they were out of place *and* noisy were all charged to the client. Say so in the report: "thirteen points together, most of it the client; each repair alone brings back a part".
 #
 # The second way to be wrong you have met already: use buckets, distances or controls across a change of embedder. Sections 6 and 7 showed it twice.
 
@@ -551,13 +590,77 @@ print(table.map("{:+.1f}".format).to_string())
 # - Read the top 100 of a ranking with your own eyes. It takes ten minutes and needs no threshold.
 # - Keep both embedders' vectors of a few thousand documents from each upgrade. Without these pairs you cannot compare across it.
 # - `diagnose` needs success labels for every query. With an audited sample the arithmetic is the same and the errors are wider. Clicks behind the search need the most traffic: section 4 prints how much.
+
+# %% [markdown]
+# ## Exercises
 #
-# **Practise.** Change one thing at a time, and predict first.
+# Put your answer in place of the dots and run the cell: it says correct, or what is not right yet. `hint("07-1")` helps in stages, and a solution is folded away below each exercise.
 #
-# 1. In section 1 delete 5 % of the documents of a topic. How many probes fail? How many probes would you need to be sure to see it?
-# 2. In section 5 use `size=0.005`. At which share does each ranking break down? Which one first?
-# 3. In section 7 make the upgrade stale (`index_follows=False` and `size=0.3`). Which row changes? Procrustes still needs the documents in both embedders: where do they come from now?
-# 4. Open-ended: give section 7 two clean-up jobs on two topics, then two that empty one cluster together. When does `diagnose` find both? Write the report that you would send, with what you cannot know.
+# ### Exercise 07-1: The search or the desk?
+#
+# Tickets are up. In the same weeks 60 % of topic 3's documents were lost, and the support desk began to book more of what it hears:
+#
+# `weeks = product.run(28, [Event("remove_docs", size=0.6, topic=3), Event("staffing", size=0.6)])`
+#
+# Change `by_answer` of section 4 so that it takes the tickets apart (`escalation`) instead of the clicks, these 28 days against `reference`. How many points of tickets did the search add, and how many the desk behind it? Hand over both, in this order.
+
+# %% tags=["exercise"]
+search, desk = ..., ...  # points of tickets
+check("07-1", (search, desk))
+
+# %% tags=["solution"]
+# Solution of 07-1
+weeks = product.run(28, [Event("remove_docs", size=0.6, topic=3), Event("staffing", size=0.6)])
+sides = []
+for rows in (reference.outcomes, weeks.outcomes):
+    sides += [SHOWN[rows["success"] + 2 * rows["no_answer"]], rows["escalation"]]
+search, desk = 100 * decompose(*sides)[["mix", "rate"]].sum()
+check("07-1", (search, desk), solution=True)
+
+# %% [markdown]
+# ### Exercise 07-2: Who is new, and in a week without newcomers, nobody
+#
+# Section 5 warned you: there is always a top 100. Write `newcomers(reference, quiet, current)`. All three are embeddings, one row a query: `reference` are known queries, `quiet` comes from another week in which nothing happened, `current` is the week in question. Return the row numbers of `current` that are newcomers: at least four in five of those that are there, and in a week without any newcomer, not more than three rows in a hundred. `nearest_distance(rows, reference)` is imported. The check brings its own weeks.
+
+
+# %% tags=["exercise"]
+def newcomers(reference, quiet, current):
+    return ...  # row numbers of `current`
+
+
+check("07-2", newcomers)
+
+
+# %% tags=["solution"]
+# Solution of 07-2
+def newcomers(reference, quiet, current):
+    limit = np.quantile(nearest_distance(quiet, reference), 0.99)
+    return np.flatnonzero(nearest_distance(current, reference) > limit)
+
+
+check("07-2", newcomers, solution=True)
+
+# %% [markdown]
+# ### Exercise 07-3: Choose your probes (open-ended)
+#
+# A clean-up job will delete 5 of the 60 documents of one shelf. Which shelf and which five is chance, all equally likely; a job is caught if at least one probe asks for a document that is gone. You can afford 120 probes. Choose them, as row numbers of `checked`, so that at least 58 % of all such jobs are caught. Only rows in `confirmed` can be probes. A random choice, as in section 1, catches about 54 %. The check computes the share exactly.
+#
+# Which shelf of your own product would lose a document tonight without anybody knowing?
+#
+# Further: in section 7 make the upgrade stale (`index_follows=False` and `size=0.3`). Which row changes? Procrustes still needs the documents in both embedders: where do they come from now?
+
+# %% tags=["exercise"]
+rows = ...  # at most 120 row numbers of `checked`
+check("07-3", rows)
+
+# %% tags=["solution"]
+# Solution of 07-3
+live = product.index(-1)
+similarity = checked.embeddings[confirmed] @ live.embeddings.T
+table = pd.DataFrame({"row": confirmed, "document": live.documents[similarity.argmax(axis=1)]})
+table["shelf"] = product.document_topic[table["document"]]
+rows = table.drop_duplicates("document").groupby("shelf").head(10)["row"]
+check("07-3", rows, solution=True)
 
 # %% [markdown]
 # ## Recap

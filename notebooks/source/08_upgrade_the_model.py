@@ -15,7 +15,7 @@
 #
 # At the end you will be able to take a new embedder live with a rehearsal, a checklist and drift monitors that still work the morning after.
 #
-# **Launch:** run `python3 playbook.py open 08` in the project's folder. It opens this notebook in JupyterLab on your machine.
+# **Launch:** run `python3 playbook.py open 08` in the project's folder. It opens this notebook in JupyterLab on your machine. Links to Binder and Colab appear here after `python3 playbook.py links OWNER/REPO`, with your copy's address on GitHub.
 #
 # | To read | To practise | To run | Memory |
 # |---|---|---|---|
@@ -34,9 +34,23 @@
 # NumPy, pandas, and a little linear algebra. Notebook 00 shows the product, notebook 04 the four daily scores; you do not need to have run them. Everything is synthetic. The embedders are functions of one made-up space of meanings, so that what changes in an upgrade is known exactly.
 
 # %% tags=["setup"]
-# The helpers live one folder up.
+# At home this finds the helpers, one folder up. On Colab it fetches them first.
+import os
+import subprocess
 import sys
 
+# One thread for BLAS, asked for before NumPy comes: with more of them, small products only wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if "google.colab" in sys.modules and not os.path.exists("../helpers"):
+    REPOSITORY, REF = "", "main"
+    if not REPOSITORY:
+        sys.exit("This copy has no address yet. Where you keep it, run: python3 playbook.py links OWNER/REPO")
+    if not os.path.exists("playbook"):
+        clone = ["git", "clone", "--quiet", "--depth=1", f"--branch={REF}"]
+        subprocess.run([*clone, f"https://github.com/{REPOSITORY}", "playbook"], check=True)
+    os.chdir("playbook/notebooks")
+    subprocess.run([sys.executable, "../tools/colab.py"], check=True)
 sys.path.insert(0, "..")
 
 # %%
@@ -48,6 +62,8 @@ from sklearn.decomposition import PCA
 from helpers import plots, years
 from helpers.alignment import align, linear_map, misfit, procrustes
 from helpers.charts import ewma, false_alarm_interval, run_length_limit
+from helpers.exercises import check, hint
+from helpers.predictions import reveal
 from helpers.synthetic import Event, Log, Product, unit
 
 # %% [markdown]
@@ -57,7 +73,10 @@ from helpers.synthetic import Event, Log, Product, unit
 #
 # `product.run` with the same seed gives the same people and the same questions each time, so all differences are the upgrade's.
 #
-# **Predict.** About 95 of 100 queries succeed on quiet days. How many with the rebuilt index, and how many with the stale one?
+# **Predict.** About 95 of 100 queries succeed on quiet days. How many with the rebuilt index, and how many with the stale one? Put your numbers in place of the dots before you go on. Nobody keeps them.
+
+# %% tags=["predict"]
+guess_rebuilt, guess_stale = ..., ...  # of 100 queries
 
 # %%
 product = Product(seed=0)
@@ -69,6 +88,8 @@ same = np.array_equal(logs["stale index"].embeddings, logs["rebuilt index"].embe
 print("stale and rebuilt: query embeddings equal, bit for bit:", same)
 rates = pd.DataFrame({name: log.outcomes[["success", "no_answer"]].mean() for name, log in logs.items()})
 print((100 * rates.T).map("{:.1f}".format).to_string())
+reveal(guess_rebuilt, 100 * rates.at["success", "rebuilt index"], "of 100, rebuilt", close=1)
+reveal(guess_stale, 100 * rates.at["success", "stale index"], "of 100, stale", close=2)
 
 # %% [markdown]
 # The rebuilt index costs nothing. The stale one costs 14 points. And *the queries are the same bits*: no score of the queries, from this notebook or any paper, can tell the two nights apart.
@@ -99,7 +120,7 @@ plots.show(ax)
 print(f"halfway, one index: {fleet.loc[[40, 60]].iloc[:, :2].to_numpy().mean():.1f} % success")
 
 # %% [markdown]
-# Queries first follows the falling line and then jumps up; index first jumps down and then climbs. Halfway you lose seven points either way. Only the green line loses nothing: keep *both* indexes, stamp every query vector with the version of its embedder, and search the index of the same version. That is called **dual-write**, since every document is written into both, and it is the plan of this notebook.
+# Queries first follows the falling line and then jumps up; index first jumps down and then climbs. Halfway you lose seven points either way: with one index, neither order is the better one. Only the green line loses nothing: keep *both* indexes, stamp every query vector with the version of its embedder, and search the index of the same version. That is called **dual-write**, since every document is written into both, and it is the plan of this notebook.
 #
 # ## 2. All alarms ring. Which one means harm?
 #
@@ -153,7 +174,11 @@ for ax, (score, title) in zip(axes.flat, titles.items(), strict=True):
 plots.show(axes)
 
 # %% [markdown]
-# The first three columns are equal for stale and rebuilt, as they must be, and two of them are far above the limit for weeks. What differs is what looks at queries *and* documents: the gap and the probes.
+# *Stale* from *rebuilt*: the gap and the probes, no other column. The first three are equal for both, as they must be, and two of them are far above the limit for weeks. What differs is what looks at queries *and* documents.
+#
+# *Stale* from *new topic*: the probes. The gap and novelty move for both. `query_drift` is small for the new topic, but as large for the harmless upgrade as for the stale one.
+#
+# Together, gap and probes say what is the matter:
 #
 # - **Gap up, probes down**: the supply side is broken, embedder and index do not match.
 # - **Gap up, probes as ever**: people ask for something new. The probes know only old questions.
@@ -278,7 +303,10 @@ plots.show(axes)
 #
 # And three maps back: Procrustes on the document pairs; ridge on the same; and ridge on *pairs of queries*, from the four weeks before the switch, in which both embedders ran on the live traffic. (The ridge gets a column of ones, so that it may move the origin.) The fourth way back is none at all: embed the stored queries of the reference and the baseline anew, and calibrate from scratch, which is a **re-baseline**.
 #
-# **Predict.** Ridge on documents fits *whitened* nearly perfectly. Will `query_drift` be quiet after it? For which embedder will no map do?
+# **Predict.** Ridge on documents fits *whitened* nearly perfectly. Will `query_drift` be quiet after it? Write down its mean z in two quiet weeks; an ordinary day has 0, the chart's limit is .66. And for which embedder will no map do?
+
+# %% tags=["predict"]
+guess = ...  # z of query_drift, whitened, after ridge on documents
 
 
 # %%
@@ -340,6 +368,7 @@ table = pd.DataFrame(rows, columns).T
 print(table.map("{:.2f}".format).replace("nan", "").replace("-0.00", "0.00").to_string())
 calm, hit = z_scores(quiet).mean(), z_scores(with_topic).mean()
 print(f"had nobody upgraded: {calm['query_drift']:.2f}, {calm['novelty']:.2f}, {hit['novelty']:.2f}")
+reveal(guess, table.at[("whitened", "ridge, documents"), "query drift (z)"], "(z)")
 
 # %%
 ax = plots.canvas(width=8, height=3.4)[0, 0]
@@ -356,7 +385,7 @@ plots.show(ax)
 #
 # - **Procrustes** brings *retrained* close: the mean is nearly back, though novelty still rings. For the other two it fails, and its misfit had said so before any query came.
 # - **Ridge on documents** is the surprise. For *whitened* it leaves less than 1 % of the variance of unseen documents unexplained, and `query_drift` still rings for ever. A map is good where it has seen pairs, and queries are not documents: they are noisier, and lie where no document does.
-# - **Ridge on queries** has seen what it has to map. The mean is back for two of the three. For the *network* neither of the two brings it back.
+# - **Ridge on queries** has seen what it has to map. The mean is back for two of the three. The *network* is the one for which no map does: neither ridge brings the mean back, and Procrustes still less.
 # - Now look at novelty. Ridge pulls towards the middle whatever it cannot explain, and the middle is where nothing is novel. So *whitened* starts far below an ordinary day, and the new topic has to climb out of that cellar before the chart notices it. A rotation leaves all distances alone. It hides nothing by pulling inwards, but where it fails it drowns everything: with *whitened* every query counts as novel, so the new topic adds nothing. (A misfit above 1 is worse than no map at all.)
 #
 # **So: a map is a bridge for some days, and you check it on quiet queries before you walk on it.** What works for all three is the last row: re-baseline. It needs no pairs and no algebra, only the *texts* of sixteen quiet weeks. (Another embedder still has other eyes: *whitened*, freshly calibrated, finds the new topic less novel than the old one did.)
@@ -367,7 +396,10 @@ plots.show(ax)
 #
 # The synthetic log keeps the `rank` of the document that was asked for. So you can look up which document it was, as an auditor would.
 #
-# **Predict.** The "no answer" threshold was set so that about 4 % of the queries of a quiet week were refused. All candidates have a freshly built index. What share will each of them refuse, if nobody touches the threshold?
+# **Predict.** The "no answer" threshold was set so that about 4 % of the queries of a quiet week were refused. All candidates have a freshly built index. What share will each of them refuse, if nobody touches the threshold? Commit yourself for *whitened*.
+
+# %% tags=["predict"]
+guess = ...  # % of the queries
 
 # %%
 rehearsal = past.days(-28, -1)
@@ -402,6 +434,7 @@ columns = ["refused, old threshold", "success, old threshold", "success, own thr
 table = pd.DataFrame(rows, columns).T
 print(table.map("{:.1f}".format).to_string())
 print("own thresholds:", ", ".join(f"{name} {value:.2f}" for name, value in thresholds.items()))
+reveal(guess, table.at["whitened", "refused, old threshold"], "% refused")
 
 # %% [markdown]
 # The index was rebuilt, the embedder is fine, and *whitened* refuses practically every query. Its own threshold, in the last line, is far lower: a cosine that meant "unlike anything we have" yesterday means "a good match" today. **Thresholds on similarity belong to a model.** Set them anew from the rehearsal, so that the same share is refused. Then compare. (*network* looked better with the old one only because it hardly refused anything.)
@@ -420,11 +453,14 @@ ax.set(xlim=(48, 106), ylim=(-9, 4))
 plots.show(ax)
 
 # %% [markdown]
-# Two candidates that replace a third of the answers: one loses success, the other gains. Overlap tells you how much to look at, and whom to warn. It is no verdict. For a verdict you need queries with known answers: probes.
+# *whitened* is the better product. Two candidates replace a third of the answers: *retrained* loses success, *whitened* gains. Overlap tells you how much to look at, and whom to warn. It is no verdict. For a verdict you need queries with known answers: probes.
 #
 # But which? Teams often collect them from the log: queries whose answer was *clicked*. They are free, and they look like users.
 #
-# **Predict.** Judge *whitened* on such probes, and on a random sample of queries, audited by hand. What change of success does each report?
+# **Predict.** Judge *whitened* on such probes, and on a random sample of queries, audited by hand. What change of success does each report, in points, a loss with a minus?
+
+# %% tags=["predict"]
+guess_clicked, guess_audited = ..., ...  # points of success
 
 # %%
 sources = {"all, audited": np.ones(len(shadow), bool), "clicked": rehearsal.outcomes["click"].to_numpy()}
@@ -435,6 +471,8 @@ verdict = pd.DataFrame(
     }
 )
 print(verdict.drop("old").round(1).add(0.0).map("{:+.1f}".format).to_string())
+reveal(guess_clicked, verdict.at["whitened", "clicked"], "points, clicked")
+reveal(guess_audited, verdict.at["whitened", "all, audited"], "points, audited")
 differ = (success["whitened"] != success["old"]).mean()
 gain = verdict.at["whitened", "all, audited"] / 100
 print(f"whitened: {differ:.1%} of the queries change sides")
@@ -486,7 +524,7 @@ print("mean:", ", ".join(f"{name} {value:.1f}" for name, value in counts.mean().
 print("days without a drift monitor:", ", ".join(f"{name} {28 + 7 * int(name[:2])}" for name in counts))
 
 # %% [markdown]
-# Keeping the old baseline rings every single day. Waiting has a price either way: six blind weeks and then a false alarm every few days, or sixteen blind weeks and half as many. (That is still more than twice the budget. Twelve weeks cannot promise the budget, only the grey span of notebook 04, which holds if days are independent; two of the eight products are beyond it.) Filling back costs one night of embedding and no blind day. It has its twelve weeks at once, with their false alarms. It needs the texts of past queries. If you may not keep them, let the rehearsal run longer: the shadow vectors are a reference as well.
+# Keeping the old baseline rings on every one of the 14 days. Waiting has a price either way, far above the budget of four: after two weeks of baseline some nineteen false alarms a quarter, after twelve some nine or ten. That is six blind weeks and then a false alarm every few days, or sixteen blind weeks and half as many. (That is still more than twice the budget. Twelve weeks cannot promise the budget, only the grey span of notebook 04, which holds if days are independent; two of the eight products are beyond it.) Filling back costs one night of embedding and no blind day. It has its twelve weeks at once, with their false alarms. It needs the texts of past queries. If you may not keep them, let the rehearsal run longer: the shadow vectors are a reference as well.
 #
 # | | keep | make anew |
 # |---|---|---|
@@ -569,13 +607,76 @@ print(pd.DataFrame(rows, columns).T.map("{:.1f}".format).to_string())
 # - Expect all drift alarms to ring at a switch, and silence them by a rule with an end date, not by hand. Leave probes and outcomes on.
 # - An alarm that nobody planned, in several query scores from one day to the next: ask the probes, and ask your provider whether the embedding model has changed.
 # - The embedders here are made-up functions, with 64 numbers and 720 documents. Count your own pairs, misfits and overlaps. What carries over is the order: version, shadow, threshold, probes, fill back, switch.
+
+# %% [markdown]
+# ## Exercises
 #
-# **Practise.** Change one thing at a time, and predict first.
+# Put your answer in place of the dots and run the cell: it says correct, or what is not right yet. `hint("08-1")` helps in stages, and a solution is folded away below each exercise.
 #
-# 1. In section 1 make the rotation smaller, `size=0.15`. Is there a size at which a half-upgraded fleet costs less than one point, and does `query_drift` still ring?
-# 2. In section 3 take the pairs from three topics only: `known = np.flatnonzero(product.document_topic[:720] < 3)`. What happens to the misfit on the other topics?
-# 3. In section 4 give the ridge `alpha=1e-2`. Look at novelty in both columns, and say which of the two errors is worse to have.
-# 4. Open-ended: build a candidate of your own in section 5, such as a mean of two embedders, or 48 numbers. Decide beforehand what would make you ship it. Then rehearse it.
+# ### Exercise 08-1: What do pairs of three shelves know?
+#
+# To save money, somebody embeds the documents of three shelves only: those of the 720 `documents` with `product.document_topic[:720] < 3`. That makes 180 pairs, enough by the table of section 3. Take the *retrained* embedder, whose vectors of all documents are in `squashed`. Fit ridge (`linear_map`, as it comes) and the rotation (`procrustes`) on these pairs. What misfit has each on the documents of the *other* nine shelves? Scale mapped rows with `unit`, as section 3 does. Hand over (ridge, rotation), to two decimals.
+
+# %% tags=["exercise"]
+ridge, rotation = ..., ...
+check("08-1", (ridge, rotation))
+
+# %% tags=["solution"]
+# Solution of 08-1
+three = product.document_topic[:720] < 3
+maps = [fitter(documents[three], squashed[three]) for fitter in (linear_map, procrustes)]
+ridge, rotation = (misfit(documents[~three], unit(squashed[~three] @ each)) for each in maps)
+check("08-1", (ridge, rotation), solution=True)
+
+# %% [markdown]
+# ### Exercise 08-2: A threshold of its own
+#
+# Write `own_threshold(old_best, threshold, new_best)`. From a rehearsal you have, for each query, the similarity of its best document under the old embedder and under the new one (two arrays, which need not be equally long), and the old threshold. A query is refused if its best similarity is *below* the threshold. Return the new embedder's threshold, so that it refuses the same share of the queries. The check brings its own rehearsals, and each refuses another share.
+
+
+# %% tags=["exercise"]
+def own_threshold(old_best, threshold, new_best):
+    return ...  # a similarity
+
+
+check("08-2", own_threshold)
+
+
+# %% tags=["solution"]
+# Solution of 08-2
+def own_threshold(old_best, threshold, new_best):
+    return np.quantile(new_best, np.mean(old_best < threshold))
+
+
+check("08-2", own_threshold, solution=True)
+
+# %% [markdown]
+# ### Exercise 08-3: Build a candidate (open-ended)
+#
+# Memory costs money. Build an embedder that keeps at most 40 numbers a text and loses at most two points of success against the old one. Write `candidate(old)`: it takes n vectors of the old embedder, 64 numbers each, and returns n of at most 40 numbers. It must give a text the same vector whatever stands beside it, so fit what you fit outside the function; you have `documents`, `shadow`, and all that the rehearsal knows. The check scales the vectors to length 1, builds the index, sets the threshold so that the same share is refused as before, and measures success on two other weeks. *shortened* has 40 numbers as well, and fails. There are many ways to pass.
+#
+# Before you run it, write down what would make you ship it. Which number decides in your own product, and who measures it?
+#
+# Further: in section 4 give the ridge `alpha=1e-2`. Look at novelty in both columns, and say which of the two errors is worse to have.
+
+
+# %% tags=["exercise"]
+def candidate(old):
+    return ...  # at most 40 numbers a row
+
+
+check("08-3", candidate)
+
+# %% tags=["solution"]
+# Solution of 08-3
+leading = PCA(40).fit(documents)
+
+
+def candidate(old):
+    return unit(leading.transform(old) / leading.explained_variance_**0.25)
+
+
+check("08-3", candidate, solution=True)
 
 # %% [markdown]
 # ## Recap

@@ -15,11 +15,11 @@
 #
 # At the end you will have watched a real search with real vectors through nine stories, and know which of your scores follow the share of right answers.
 #
-# **Launch:** run `python3 playbook.py open 09` in the project's folder. It opens this notebook in JupyterLab on your machine.
+# **Launch:** run `python3 playbook.py open 09` in the project's folder. It opens this notebook in JupyterLab on your machine. Links to Binder and Colab appear here after `python3 playbook.py links OWNER/REPO`, with your copy's address on GitHub.
 #
 # | To read | To practise | To run | Memory |
 # |---|---|---|---|
-# | 28 minutes | 12 minutes | under a minute | under 700 MB |
+# | 28 minutes | 25 minutes | under a minute | under 700 MB |
 #
 # ## What you will be able to do
 #
@@ -34,9 +34,23 @@
 # NumPy, pandas, and the idea of an embedding. Notebook 02 explains the scores, but you can read on without it. Nothing is downloaded: the vectors lie in `notebooks/data`.
 
 # %% tags=["setup"]
-# The helpers live one folder up.
+# At home this finds the helpers, one folder up. On Colab it fetches them first.
+import os
+import subprocess
 import sys
 
+# One thread for BLAS, asked for before NumPy comes: with more of them, small products only wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if "google.colab" in sys.modules and not os.path.exists("../helpers"):
+    REPOSITORY, REF = "", "main"
+    if not REPOSITORY:
+        sys.exit("This copy has no address yet. Where you keep it, run: python3 playbook.py links OWNER/REPO")
+    if not os.path.exists("playbook"):
+        clone = ["git", "clone", "--quiet", "--depth=1", f"--branch={REF}"]
+        subprocess.run([*clone, f"https://github.com/{REPOSITORY}", "playbook"], check=True)
+    os.chdir("playbook/notebooks")
+    subprocess.run([sys.executable, "../tools/colab.py"], check=True)
 sys.path.insert(0, "..")
 
 # %%
@@ -49,6 +63,8 @@ from helpers import metrics, plots
 from helpers.calibration import permutation_test
 from helpers.docsearch import STORIES, DocSearch, retrieve
 from helpers.docstrings import query_text
+from helpers.exercises import check, hint
+from helpers.predictions import reveal
 from report.digits import STORIES as DIGIT_STORIES
 from report.digits import digits_case
 
@@ -91,7 +107,10 @@ for row in EXAMPLES:
 #
 # To search is to multiply. All vectors have length 1, so the product of query and document is their **cosine similarity**. Show the five best documents. The query is a hit if the right one is among them: **recall@5**.
 #
-# **Predict.** The right page among nearly three thousand, for a one-line query: in how many of 100 queries is it among the first five?
+# **Predict.** The right page among nearly three thousand, for a one-line query: in how many of 100 queries is it among the first five? Put your number in place of the dots before you go on; nobody keeps it.
+
+# %% tags=["predict"]
+guess = ...  # of 100 queries
 
 # %%
 live = np.flatnonzero(search.index())
@@ -100,6 +119,7 @@ similarity = reference.embeddings @ search.documents[live].T
 best_five = live[np.argsort(-similarity, axis=1)[:, :5]]
 hit = (best_five == search.target[rows][:, None]).any(axis=1)
 print(f"recall@5 by hand: {hit.mean():.3f}")
+reveal(guess, 100 * hit.mean(), "of 100 queries")
 
 helper = retrieve(reference.embeddings, search.documents, search.target[rows], search.index())
 print(f"recall@5 by helpers.docsearch.retrieve: {helper['rank'].between(1, 5).mean():.3f}")
@@ -109,23 +129,27 @@ for row, place, shown in zip(EXAMPLES, helper["rank"], best_five[:, 0], strict=F
 # %% [markdown]
 # About two in three. Look at the misses: the page shown first is often a close relative. A product also says "no answer" when nothing is close. Put that floor where the reference has 4 % of its queries below it. **Success** then means: the right page was shown, and the product did not refuse.
 #
-# **Predict.** Does the best similarity know whether the right page was found? Imagine two histograms, hits and misses. How much do they overlap?
+# **Predict.** Does the best similarity know whether the right page was found? Imagine two histograms, hits and misses, of equal area. Which share of it do they have in common?
 
 # %%
 outcomes = reference.outcomes
 floor = outcomes.loc[~outcomes["no_answer"], "best_similarity"].min()
 edges = np.linspace(0.2, 0.9, 36)
 ax = plots.canvas(width=8, height=3.4)[0, 0]
-style = {"edges": edges, "xlabel": "best similarity", "title": "A hit is closer than a miss, on average only"}
+style = {"edges": edges, "xlabel": "best similarity", "shares": True}
+style |= {"title": "A hit is closer than a miss, on average only"}
+heights = []
 for side, name, kind in [("reference", "hit", hit), ("current", "miss", ~hit)]:
     plots.histogram(ax, outcomes["best_similarity"][kind], side=side, label=name, **style)
+    heights.append(np.histogram(outcomes["best_similarity"][kind], edges)[0] / kind.sum())
 plots.show(ax)
 refused = outcomes["no_answer"]
 print(f"floor {floor:.2f}; refused: {refused.mean():.3f} of all, {refused[hit].mean():.3f} of the hits")
 print(f"success: {outcomes['success'].mean():.3f}")
+print(f"the two histograms have {np.minimum(*heights).sum():.0%} of their area in common")
 
 # %% [markdown]
-# The two heaps lie mostly on each other. So one similarity says little about one query. The mean over a week may still say something about the week; keep that in mind.
+# It knows a little: the two heaps have four fifths of their area in common. So one similarity says little about one query. The mean over a week may still say something about the week; keep that in mind.
 #
 # ## 3. What happens in nine stories?
 #
@@ -136,7 +160,10 @@ for story, what in STORIES.items():
     print(f"{story:<15} {what}")
 
 # %% [markdown]
-# **Predict.** Write down the three stories that cost the most success, and the ones that cost nothing.
+# **Predict.** Which story costs the most success? Put its name in place of the dots, and write down for yourself which ones cost nothing.
+
+# %% tags=["predict"]
+guess = ...  # a name of the list, such as "lost"
 
 # %%
 logs = {story: search.run(story) for story in STORIES}
@@ -157,6 +184,7 @@ told.insert(0, "success lost", usual["success"] - told["success"])
 print("reference:", {name: f"{value:.1f}" for name, value in usual.items()})
 spread = 100 * np.sqrt(outcomes["success"].var() * np.array([1 / 1000 + 1 / 2000, 1 / 250 + 1 / 2000]))
 print("standard error of 'success lost', four weeks and one week: {:.1f}, {:.1f}".format(*spread))
+reveal(guess, told["success lost"].idxmax())
 told.map("{:.1f}".format)
 
 # %%
@@ -174,7 +202,7 @@ for one, other in same:
     print(f"{one} = {other}, bit for bit:", np.array_equal(logs[one].embeddings, logs[other].embeddings))
 
 # %% [markdown]
-# Three things to take away.
+# Typos cost most, then keywords, then, level with each other, the missing library and the prefix. The quiet weeks, the mix and the library that was indexed first cost nothing that stands out from chance. Three things to take away.
 #
 # - **The ruler has a width.** Look at the eight weeks before the story: success wanders by several points a week, with nothing behind it. Compare each row of the table with the standard errors above it before you believe it.
 # - **Twins.** The queries of "pandas" and "pandas indexed" are the same to the last bit, and so are those of "lost" and "quiet". One of each pair hurts, the other does not. What notebook 00 showed with a made-up product holds with real vectors: no function of the queries can tell the twins apart.
@@ -228,7 +256,10 @@ weeks = pd.DataFrame(weeks).T
 # %% [markdown]
 # The fifth score is the AUC of a classifier that tells the week from the reference; .5 is a coin. It has its own scale. With 384 numbers a row, 250 queries teach it little, so it gets all four weeks of a story at once.
 #
-# **Predict.** Which story will MMD call the loudest, by far? Which harmful one will it not see at all? And what will the coverage gap say of these two?
+# **Predict.** Which story will MMD call the loudest, by far? Which one that costs more than five points will it not see at all? Commit to two names. And what will the coverage gap say of these two?
+
+# %% tags=["predict"]
+guess_loudest, guess_unseen = ..., ...  # names of stories
 
 # %%
 card = weeks.groupby(level=0, sort=False).mean()
@@ -237,6 +268,8 @@ card.insert(
     "AUC",
     [metrics.classifier_auc(reference.embeddings, logs[s].days(56, 83).embeddings) for s in card.index],
 )
+reveal(guess_loudest, card["MMD"].idxmax())
+reveal(guess_unseen, card["MMD"][card["success lost"] > 5].idxmin())
 print("mean of weeks 8 to 11: z, except the AUC; success lost in points")
 print(card.map("{:.2g}".format).to_string())
 
@@ -253,7 +286,7 @@ axes[0, 1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
 plots.show(axes)
 
 # %% [markdown]
-# Each mark is one week; the dotted line is z = 3. A good score puts them on a line that falls from left to right. On the left (mind the logarithmic axis), the prefix is by far the loudest and costs no more than "pandas", whose twin of the same loudness costs next to nothing. The mix is loud and harmless, and "lost" sits at zero. On the right, loud weeks are harmful weeks. But look at its left edge: mix and "lost" have the same gap, and one gains four points where the other loses thirteen.
+# Each mark is one week; the dotted line is z = 3. A good score puts them on a line that falls from left to right. On the left (mind the logarithmic axis), the prefix is by far the loudest and costs no more than "pandas", whose twin of the same loudness costs next to nothing. The mix is loud and harmless, and MMD does not see "lost" at all: it sits at zero. The coverage gap of the prefix is loud, too, with a z of 18, and that of "lost" is faint, with 2.1, below the line at 3. On the right, loud weeks are harmful weeks. But look at its left edge: mix and "lost" have the same gap, and one gains four points where the other loses thirteen.
 #
 # Now put one number on it: **Spearman's** rank correlation of each score with the success lost, over all weeks of all stories. For the AUC there are nine stories instead of 36 weeks.
 #
@@ -300,7 +333,7 @@ for story in ("lost", "typos"):
     print(f"{story}: gap z = {gap:.1f}, success lost {lost:.0f} points")
 
 # %% [markdown]
-# Gap and no-answer rate are nearly one measurement: report them as one witness. Against what is *found*, where no floor is involved, the correlation shrinks a little and stays. It is not a perfect witness. When a quarter of the documents is lost, the gap rises far less than for typos, probably because another page is nearly as close. It understates lost documents.
+# Gap and no-answer rate are nearly one measurement: report them as one witness. Against what is *found*, where no floor is involved, the correlation shrinks, from .80 in the figure above to .70, and does not vanish. It is not a perfect witness. When a quarter of the documents is lost, the gap rises far less than for typos, probably because another page is nearly as close. It understates lost documents.
 
 # %% [markdown]
 # ## 6. Did the questions change, or the index?
@@ -327,7 +360,7 @@ print("success by library, weeks 8 to 11:")
 print(pd.DataFrame(by_library).round(0).to_string(na_rep="-"))
 
 # %% [markdown]
-# The probes move for the lost documents, and by a hair when pandas joins. They are blind to new questions by construction. The table by library finishes the job: the missing library fails entirely and the others fare as always, while lost documents hurt all libraries alike. With these two you know whom to call.
+# The probes move in two stories: by 16 points for the lost documents, and by one when pandas joins. So nearly a third more documents, about something else, hardly harm the old users. Probes are blind to new questions by construction. The table by library finishes the job: the missing library fails entirely and the others fare as always, while lost documents hurt all libraries alike. With these two you know whom to call.
 
 # %% [markdown]
 # ## 7. Is it only text?
@@ -361,6 +394,9 @@ pd.DataFrame(digits).T.map("{:.2g}".format)
 #
 # **Predict.** Nothing changed, so the AUC should be .5. What will the classifier report?
 
+# %% tags=["predict"]
+guess = ...  # AUC, from 0 to 1
+
 # %%
 rng, auc = np.random.default_rng(0), {}
 vectors = reference.embeddings
@@ -368,13 +404,14 @@ x, y = rng.integers(0, 250, 500), rng.integers(250, 500, 500)
 auc["each query once"] = metrics.classifier_auc(vectors[:250], vectors[250:500])
 auc["with copies"] = metrics.classifier_auc(vectors[x], vectors[y])
 auc["copies kept in one fold"] = metrics.classifier_auc(vectors[x], vectors[y], groups=(x, y))
+reveal(guess, round(auc["with copies"], 2), close=0.03)
 ax = plots.canvas(width=8, height=2.4)[0, 0]
 title = "Copies look like drift until they share a fold"
 plots.bars(ax, pd.Series(auc), title=title, xlabel="AUC, .5 is no difference", decimals=2)
 plots.show(ax)
 
 # %% [markdown]
-# A copy in the training folds gives away the same query in the test fold. The classifier did not learn what is new this week; it learned which sentences it had seen. Give it `groups`, one label for each distinct text, and the drift is gone. The same happens with near copies, such as the pages of a template, where no label comes to your help.
+# It reports .83, a drift that does not exist. A copy in the training folds gives away the same query in the test fold. The classifier did not learn what is new this week; it learned which sentences it had seen. Give it `groups`, one label for each distinct text, and the drift is gone. The same happens with near copies, such as the pages of a template, where no label comes to your help.
 
 # %% [markdown]
 # ## In production
@@ -386,12 +423,7 @@ plots.show(ax)
 # - Freeze vectors, versions and checksums together. A docstring changes with the next release, and so would every number here.
 # - What depends on this data: the levels, and the order of the harmful stories. What does not: that twins exist.
 #
-# **Practise.** Change one thing at a time, and predict first.
-#
-# 1. Set `SHOW_TEXT = True` in section 1. Which of the misses would you, as a user, have called a success?
-# 2. In section 3 show ten documents instead of five: compute success with `between(1, 10)`. Does the order of the stories change?
-# 3. Let "lost" lose only the pages of scipy: pass `there=search.index() & (search.library != "scipy")` to `retrieve` in section 6. What do the probes say?
-# 4. Open-ended, with a package of your choice: `pip install wordllama` brings a small encoder that runs without a network. Encode your own sentences and search with them:
+# To ask your own questions, add an encoder: `pip install wordllama` brings a small one that runs without a network.
 #
 # ```python
 # from helpers.docsearch import live_encoder
@@ -403,6 +435,87 @@ plots.show(ax)
 # best = (encode(["my own question"]) @ documents.T)[0].argsort()[::-1][:5]
 # print([names[k] for k in best])
 # ```
+
+# %% [markdown]
+# ## Exercises
+#
+# Put your answer in place of the dots and run the cell: it says correct, or what is not right yet. `hint("09-1")` helps in stages, and a solution is folded away below each exercise.
+#
+# ### Exercise 09-1: Would a longer list of answers help?
+#
+# Show ten documents instead of five: a query succeeds if `rank` is between 1 and 10 and it was answered. How many points of success does the story "lost" cost now, in weeks 8 to 11 (days 56 to 83), against the reference weeks, with ten documents in both? Predict first: more or less than the 13.5 points with five? A loss counts as positive; give it to a tenth of a point.
+
+# %% tags=["exercise"]
+points = ...
+check("09-1", points)
+
+
+# %% tags=["solution"]
+# Solution of 09-1
+success = [
+    100 * (log.outcomes["rank"].between(1, 10) & ~log.outcomes["no_answer"]).mean()
+    for log in (reference, logs["lost"].days(56, 83))
+]
+points = success[0] - success[1]
+check("09-1", points, solution=True)
+
+# %% [markdown]
+# ### Exercise 09-2: Who gains when a library is lost?
+#
+# A rebuild loses all pages of scipy, and no others: the index is `search.index() & (search.library != "scipy")`. Ask the frozen probes of section 6 again, their answers being `targets`. By how many points does recall@5 change for all probes? And by how many for those that ask about numpy and scikit-learn, compared with themselves before? Hand over two numbers, all first; a fall counts as negative.
+
+# %% tags=["exercise"]
+everybody, others = ..., ...
+check("09-2", (everybody, others))
+
+# %% tags=["solution"]
+# Solution of 09-2
+indexes = search.index(), search.index() & (search.library != "scipy")
+answers = [retrieve(reference.embeddings, search.documents, targets, index) for index in indexes]
+whole, broken = (found["rank"].between(1, 5).astype(float) for found in answers)
+change = 100 * (broken - whole)
+everybody, others = change.mean(), change[search.library[targets] != "scipy"].mean()
+check("09-2", (everybody, others), solution=True)
+
+# %% [markdown]
+# ### Exercise 09-3: Keep copies together
+#
+# Write `drift_auc(x, y)`. It gets two windows of vectors, one row a query, in which texts repeat: within a window, and some texts come in both windows. It returns an AUC for which a copy is no drift. Nobody gives you labels: equal rows are one text. The check calls your function with windows of its own, some in which nothing changed and some with real drift.
+
+
+# %% tags=["exercise"]
+def drift_auc(x, y):
+    return ...  # one number
+
+
+check("09-3", drift_auc)
+
+
+# %% tags=["solution"]
+# Solution of 09-3
+def drift_auc(x, y):
+    label = np.unique(np.concatenate([x, y]), axis=0, return_inverse=True)[1].ravel()
+    return metrics.classifier_auc(x, y, groups=(label[: len(x)], label[len(x) :]))
+
+
+check("09-3", drift_auc, solution=True)
+
+# %% [markdown]
+# ### Exercise 09-4: Choose your incidents (open-ended)
+#
+# Sell MMD, and then sink it, with the same measurements. Hand over two lists of at least five different stories each. Over the weeks 8 to 11 of the first list, Spearman's correlation of MMD with the success lost must be .7 or more; over those of the second, −.2 or less. `weeks.loc[stories]` has both numbers for each week of a list of stories. Several lists will do. How does the coverage gap fare on them? And of the incidents of your own product's last year: which of your two lists do they look like, and who wrote that list?
+#
+# Further: set `SHOW_TEXT = True` in section 1. Which of the misses of section 2 would you, as a user, have called a success?
+
+# %% tags=["exercise"]
+selling, sinking = ..., ...  # two lists of names
+check("09-4", (selling, sinking))
+
+# %% tags=["solution"]
+# Solution of 09-4
+selling = ["quiet", "pandas", "keywords", "typos", "lost"]  # the loud ones hurt
+sinking = ["quiet", "mix", "pandas indexed", "few pandas", "lost"]  # the loud ones do not
+check("09-4", (selling, sinking), solution=True)
 
 # %% [markdown]
 # ## Recap

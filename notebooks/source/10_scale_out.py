@@ -15,11 +15,11 @@
 #
 # At the end you will have computed one drift score on one machine and on a cluster, lost a worker on the way, and got the same bits each time.
 #
-# **Launch:** run `python3 playbook.py open 10` in the project's folder. It opens this notebook in JupyterLab on your machine.
+# **Launch:** run `python3 playbook.py open 10` in the project's folder. It opens this notebook in JupyterLab on your machine. Links to Binder and Colab appear here after `python3 playbook.py links OWNER/REPO`, with your copy's address on GitHub.
 #
 # | To read | To practise | To run | Memory |
 # |---|---|---|---|
-# | 25 minutes | 15 minutes | under a minute | under 1 GB, workers included |
+# | 25 minutes | 25 minutes | under a minute | under 1 GB, workers included |
 #
 # ## What you will be able to do
 #
@@ -34,9 +34,23 @@
 # NumPy, and the idea of a **state** from notebook 05: it takes batches of rows, stays small, and merges with another state. You need not have run that notebook, nor know Dask. The data are synthetic; the cluster is real, if small: two worker processes on this machine.
 
 # %% tags=["setup"]
-# The helpers live one folder up.
+# At home this finds the helpers, one folder up. On Colab it fetches them first.
+import os
+import subprocess
 import sys
 
+# One thread for BLAS, asked for before NumPy comes: with more of them, small products only wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if "google.colab" in sys.modules and not os.path.exists("../helpers"):
+    REPOSITORY, REF = "", "main"
+    if not REPOSITORY:
+        sys.exit("This copy has no address yet. Where you keep it, run: python3 playbook.py links OWNER/REPO")
+    if not os.path.exists("playbook"):
+        clone = ["git", "clone", "--quiet", "--depth=1", f"--branch={REF}"]
+        subprocess.run([*clone, f"https://github.com/{REPOSITORY}", "playbook"], check=True)
+    os.chdir("playbook/notebooks")
+    subprocess.run([sys.executable, "../tools/colab.py"], check=True)
 sys.path.insert(0, "..")
 
 # %%
@@ -54,6 +68,8 @@ from distributed import as_completed
 from sklearn.cluster import KMeans
 
 from helpers import metrics, plots, scaleout
+from helpers.exercises import check, hint
+from helpers.predictions import reveal
 from helpers.scaleout import Summary
 from helpers.streaming import ClusterCounts, HashSample, RandomFeatureMean, RunningMoments
 from helpers.synthetic import Event, Product
@@ -112,7 +128,10 @@ empty = Summary(
 # %% [markdown]
 # A worker takes the empty summary and the name of a shard, reads a few thousand rows at a time, and sends its summary back. Here are the lines; the helper `shard_state` has them too, with checks.
 #
-# **Predict.** A shard of 3000 rows of 64 numbers is 0.8 MB. How much is its summary: a half, a tenth, a hundredth? And of a shard of a million rows?
+# **Predict.** A shard of 3000 rows of 64 numbers is 0.8 MB. How much is its summary, in per cent of that? And in per cent of a shard of a million rows? Put your numbers in place of the dots before you go on.
+
+# %% tags=["predict"]
+guess_small, guess_large = ..., ...  # % of the shard
 
 
 # %%
@@ -129,6 +148,8 @@ print("by hand and helper agree:", by_hand(shards[0]) == scaleout.shard_state(sh
 state = len(by_hand(shards[0]))
 for rows in [3_000, 30_000, 1_000_000]:
     print(f"{rows:>9} rows: shard {rows * 64 * 4 / 1e6:6.1f} MB, summary {state / 1e6:.2f} MB")
+reveal(guess_small, 100 * state / (3_000 * 64 * 4), "% of 3,000 rows")
+reveal(guess_large, 100 * state / (1_000_000 * 64 * 4), "% of a million rows")
 
 # %% [markdown]
 # The summary has one size, however many rows it has seen, once there are a few hundred. (Section 2 prints it after all rows.) For a tiny shard that is no great saving; for a shard of a million rows it is a factor of over two thousand. The worker's memory is flat too, if the shard was written with care: Parquet is read one **row group** at a time, here of at most 10,000 rows. A file that is one huge group is held in memory whole.
@@ -215,7 +236,10 @@ plots.show(ax)
 #
 # A computer's addition of ordinary (floating-point) numbers rounds each time. So $(a + b) + c$ and $a + (b + c)$ may differ in the last digit. On a cluster the order is chance. Notebook 05 tells how one state escapes this; here four must, together, however the rows are cut. The experiment runs in this process alone. Cut 2000 rows at random into 2 to 29 pieces; sum up each piece; merge the pieces two by two, in a random order. Do so 200 times, once with ordinary sums of cosines, once with the summary.
 #
-# **Predict.** How many different results do the ordinary sums give in 200 trials: 1, about 20, about 200?
+# **Predict.** How many different results do the ordinary sums give in 200 trials?
+
+# %% tags=["predict"]
+guess = ...  # of 200
 
 
 # %%
@@ -246,6 +270,7 @@ different["ordinary sums"] = [len(set(sums[:n])) for n in trials]
 different["summaries"] = [len(set(summaries[:n])) for n in trials]
 spread = np.ptp([one for one, _ in seen], axis=0).max() / len(rows)
 print(different.T.to_string())
+reveal(guess, different.loc[200, "ordinary sums"], "different results")
 print("ordinary means differ by less than 1e-12:", spread < 1e-12)
 ax = plots.canvas(height=3.2)[0, 0]
 axis = {"xlabel": "random cuts and trees tried", "ylabel": "different results"}
@@ -256,7 +281,7 @@ ax.set_yticks([1, 10, 100], ["1", "10", "100"])
 plots.show(ax)
 
 # %% [markdown]
-# The summary rounds too, but before anything is added: each row is rounded to whole numbers, and so are the cosines that it gives, in the same way wherever the row is. From there on there are only sums of whole numbers, and those are exact. The sample is chosen by the hashes of ids, so order means nothing to it either.
+# Every trial gave another sum, all 200 of them, and the summaries are one. The summary rounds too, but before anything is added: each row is rounded to whole numbers, and so are the cosines that it gives, in the same way wherever the row is. From there on there are only sums of whole numbers, and those are exact. The sample is chosen by the hashes of ids, so order means nothing to it either.
 #
 # Be fair to the ordinary sums: they are not wrong. Their differences are far smaller than any drift. What exact sums buy is another kind of check. With ordinary sums you compare two runs within a tolerance, and argue about the tolerance. With exact ones you write `==`. A test, an audit, or a rerun after a crash then has a yes or a no.
 #
@@ -264,7 +289,10 @@ plots.show(ax)
 #
 # Machines fail in the middle of jobs. Do it on purpose: start the job again, wait for the first shard to be done, and make the worker that holds the result kill itself, with signal 9, at once and without goodbye.
 #
-# **Predict.** Which is true afterwards? The job fails. Or it ends, and a shard is missing. Or it ends with the same bits.
+# **Predict.** Which is true afterwards? The job **fails**. Or it ends, and a shard is **missing**. Or it ends with the **same bits**. Commit to words in bold.
+
+# %% tags=["predict"]
+guess = ...  # "fails", "missing" or "same bits"
 
 
 # %%
@@ -280,6 +308,7 @@ client.run(die, workers=[owner], on_error="ignore")
 print("shards left to do when it died:", any(not state.done() for state in states))
 total = scaleout.merge_tree(client, states).result()
 print("same bits as the single pass:  ", total == single)
+reveal(guess, "same bits" if total == single else "missing")
 
 # %%
 client.wait_for_workers(2, timeout=60)
@@ -301,9 +330,12 @@ print("times that the lost shard was read:", runs.count(lost.key))
 #
 # ## 6. What does a billion vectors a day take?
 #
-# A page of arithmetic before you rent a cluster: a billion vectors a day, 384 numbers each, in shards of a million. The rates were measured on one core of an ordinary server, in batches of a few thousand rows, and rounded down. Exercise 3 replaces them by yours.
+# A page of arithmetic before you rent a cluster: a billion vectors a day, 384 numbers each, in shards of a million. The rates were measured on one core of an ordinary server, in batches of a few thousand rows, and rounded down. At the end of exercise 10-3 you can replace them by yours.
 #
 # **Predict.** How many cores must work all day: 1, 30 or 1000?
+
+# %% tags=["predict"]
+guess = ...  # cores
 
 # %%
 VECTORS, DIM, SHARD = 1_000_000_000, 384, 1_000_000
@@ -320,6 +352,7 @@ state, raw, n_shards = len(large.to_bytes()), VECTORS * DIM * 4, VECTORS // SHAR
 for name, rate in RATES.items():
     hours = VECTORS / rate / 3600
     print(f"{name}: {hours:.2g} core-hours, or {hours / 24:.0%} of one core")
+reveal(guess, np.ceil(VECTORS / min(RATES.values()) / 86_400), "core(s)")
 print(f"vectors {raw / 1e12:.2f} TB")
 print(f"summaries {state / 1e6:.1f} MB each, {state * n_shards / 1e9:.1f} GB in all")
 print(f"reading the vectors from one disk: {raw / DISK / 3600:.2g} hours")
@@ -383,7 +416,7 @@ except ValueError as error:
 # %% [markdown]
 # Without the mobile shard the day lies just above the highest quiet one, although half of the launch's score is missing. With three of them the score is more than twice the truth. Nothing warned you, and every rerun would confirm it, bit by bit.
 #
-# What helps is a **register of shards**: which files must come, and what came. Exact sums give you something extra here. The repeated file has other bytes, because its rows stand in another order. Its *summary* has the same bytes. So the summary is a fingerprint of the rows, and a set of summaries finds whole duplicates. It does not find files that overlap in part; for those you need the ids. The sample by hash counts an id once, however often it comes: compare it with the number of rows (exercise 4).
+# What helps is a **register of shards**: which files must come, and what came. Exact sums give you something extra here. The repeated file has other bytes, because its rows stand in another order. Its *summary* has the same bytes. So the summary is a fingerprint of the rows, and a set of summaries finds whole duplicates. It does not find files that overlap in part; for those you need the ids. The sample by hash counts an id once, however often it comes: compare it with the number of rows (exercises 10-2 and 10-3).
 #
 # One mistake you cannot make: a worker with another bandwidth, seed or set of clusters. Its state is refused; the last line shows it for the bandwidth.
 
@@ -399,14 +432,97 @@ temporary.cleanup()
 # - Keep the empty summary with the reference, under one version. Keep the summaries of the days; throw the vectors away if your privacy rules say so. The sample holds vectors; leave it out if they say that too.
 # - Write row groups of some ten thousand rows, and files of some hundred thousand or more. For smaller shards the scheduler has more work than the workers.
 # - Plan for the busiest hour, not for the mean. Then double it, for the day on which you must do yesterday's work as well.
+
+# %% [markdown]
+# ## Exercises
 #
-# **Practise.** Change one thing, predict, run.
+# Put your answer in place of the dots and run the cell: it says correct, or what is not right yet. `hint("10-1")` helps in stages, and a solution is folded away below each exercise.
 #
-# 1. Section 4: sum up in 32 bits, `.sum(axis=0, dtype=np.float32)`. By how much do the means differ now? Compare with the scores in section 3.
-# 2. Section 5: let both workers die, `workers=None`. What does the diary say? Which results survived?
-# 3. Section 6: time `large.update` on batches of 4096 rows, as a worker reads them, and put your rate into `RATES`. What does your own traffic take, with your own `DIM`?
-# 4. Open-ended: with `h` the largest hash in a full sample of `k`, there were about `(k - 1) / (h / 2**64)` different ids. Compare that with the number of rows, for clean days and for days with a repeated shard. Which overlap can you detect with 250 rows in the sample, and which with 5000?
+# ### Exercise 10-1: How large should a shard be?
 #
+# Section 6 reckons with vectors of 384 numbers. Yours have 1024, 4 bytes each. The summary holds the same four states as there, with the same settings. How many rows must a shard have, so that its summary weighs one hundredth of it? Five per cent are close enough. (Rows of the Parquet file count as their numbers: forget ids and headers.)
+
+# %% tags=["exercise"]
+rows_needed = ...  # rows in a shard
+check("10-1", rows_needed)
+
+# %% tags=["solution"]
+# Solution of 10-1
+rows = np.random.default_rng(0).normal(size=(300, 1024)) / 32  # what section 6 does with DIM = 1024
+parts = RandomFeatureMean(1024, gamma=1.0), RunningMoments(1024), ClusterCounts(rows[:12], limit=1.0)
+wider = Summary(*parts, HashSample(250))
+wider.update(rows, ids=np.arange(300))
+rows_needed = 100 * len(wider.to_bytes()) / (4 * 1024)
+check("10-1", rows_needed, solution=True)
+
+# %% [markdown]
+# ### Exercise 10-2: How many different ids were there?
+#
+# A `HashSample` has `size` places. It gives each id a hash, a whole number that is as good as random between 0 and $2^{64}$, and keeps the rows with the smallest. The hashes that it keeps stand in `sample.hashes`, in rising order. It does not count what it sees.
+#
+# Write `n_ids(sample)`, which estimates how many *different* ids a sample has seen, within some per cent. The check gives it samples of several sizes, also one that is not full.
+
+
+# %% tags=["exercise"]
+def n_ids(sample):
+    return ...  # one number
+
+
+check("10-2", n_ids)
+
+
+# %% tags=["solution"]
+# Solution of 10-2
+def n_ids(sample):
+    k = len(sample.hashes)
+    if k < sample.size:
+        return k  # none was left out
+    return (k - 1) * 2**64 / int(sample.hashes[-1])  # k - 1 lie below the largest
+
+
+check("10-2", n_ids, solution=True)
+
+# %% [markdown]
+# ### Exercise 10-3: Keep a register of shards (open-ended)
+#
+# Write `day_total(delivered, expected)`, which adds up a day only if it can be trusted. `delivered` is a list of pairs in the order of arrival: the name of a file, and its summary in bytes, such as `("day-18-web", b"...")`. `expected` is a list of the names that must come. Return the merged summary in bytes, with each row counted once, or None.
+#
+# The check plays these days, with samples of 1000 rows. You return a total if
+#
+# - all expected shards came, in any order,
+# - one of them came again: the same rows, in another order, under its own name or a new one.
+#
+# And you return None if
+#
+# - an expected name is missing, even if another one came twice,
+# - a file holds rows of another one besides its own, or a file of a new name holds a part of another's rows again.
+#
+# `scaleout.merge_states`, `Summary.from_bytes` and your `n_ids` help. There are several good registers. In your own product: who knows which files must come, and who is told when the answer is None?
+#
+# Further: how small an overlap can you detect with 250 rows in the sample, and with 5000? Let both workers die in section 5 (`workers=None`): what does the diary say? And time `large.update` of section 6 on batches of 4096 rows, put your rate into `RATES`, and reckon with your own traffic.
+
+
+# %% tags=["exercise"]
+def day_total(delivered, expected):
+    return ...  # bytes, or None
+
+
+check("10-3", day_total)
+
+
+# %% tags=["solution"]
+# Solution of 10-3
+def day_total(delivered, expected):
+    if not set(expected) <= {name for name, _ in delivered}:
+        return None
+    merged = scaleout.merge_states(sorted({state for _, state in delivered}))  # same rows, same bytes
+    summary = Summary.from_bytes(merged)
+    return merged if summary.features.rows < 1.1 * n_ids(summary.sample) else None
+
+
+check("10-3", day_total, solution=True)
+
+# %% [markdown]
 # ## Recap
 #
 # - You cut the job along its files. A worker sends back a summary of one size, here 0.1 MB, for a tiny shard and for a large one.

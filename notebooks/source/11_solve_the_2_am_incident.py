@@ -15,11 +15,11 @@
 #
 # At the end you will have taken an incident with several causes apart from logs alone, written its summary, and compared it with the truth.
 #
-# **Launch:** run `python3 playbook.py open 11` in the project's folder. It opens this notebook in JupyterLab on your machine.
+# **Launch:** run `python3 playbook.py open 11` in the project's folder. It opens this notebook in JupyterLab on your machine. Links to Binder and Colab appear here after `python3 playbook.py links OWNER/REPO`, with your copy's address on GitHub.
 #
 # | To read | To practise | To run | Memory |
 # |---|---|---|---|
-# | 25 minutes | 20 minutes | under a minute | under 700 MB |
+# | 25 minutes | 40 minutes | under a minute | under 700 MB |
 #
 # ## What you will be able to do
 #
@@ -34,9 +34,23 @@
 # The ideas of notebooks 03, 07 and 08: frozen probes, aligning an embedder, mix and rate. Each is repeated here in a line or two, and none of the notebooks needs to have run. The product is synthetic, so that the truth exists. What is on your table is only what a team would have.
 
 # %% tags=["setup"]
-# The helpers live one folder up.
+# At home this finds the helpers, one folder up. On Colab it fetches them first.
+import os
+import subprocess
 import sys
 
+# One thread for BLAS, asked for before NumPy comes: with more of them, small products only wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if "google.colab" in sys.modules and not os.path.exists("../helpers"):
+    REPOSITORY, REF = "", "main"
+    if not REPOSITORY:
+        sys.exit("This copy has no address yet. Where you keep it, run: python3 playbook.py links OWNER/REPO")
+    if not os.path.exists("playbook"):
+        clone = ["git", "clone", "--quiet", "--depth=1", f"--branch={REF}"]
+        subprocess.run([*clone, f"https://github.com/{REPOSITORY}", "playbook"], check=True)
+    os.chdir("playbook/notebooks")
+    subprocess.run([sys.executable, "../tools/colab.py"], check=True)
 sys.path.insert(0, "..")
 
 # %%
@@ -45,10 +59,13 @@ import pandas as pd
 
 from helpers import incidents, plots
 from helpers.alignment import align, procrustes
-from helpers.checks import check
 from helpers.diagnosis import by_segment, diagnose
+from helpers.exercises import check, hint
+from helpers.exercises.incident import check_case
 from helpers.log import Log
 from helpers.outcomes import Buckets, by_window
+from helpers.predictions import reveal
+from helpers.synthetic import Event
 from helpers.years import daily_scores
 
 # %% [markdown]
@@ -95,7 +112,10 @@ plots.show(axes)
 #
 # A score rings if it is above that range for three days in a row.
 #
-# **Predict.** Success fell on day 22. Which scores will have moved on that day, and which on another?
+# **Predict.** Success fell on day 22. Which scores will have moved on that day, and which on another? For one of them commit yourself: since which day does `query_drift` ring? Put your number in place of the dots before you go on. Nobody keeps it.
+
+# %% tags=["predict"]
+guess = ...  # a day
 
 
 # %%
@@ -118,6 +138,7 @@ style = {"events": {}, "outcomes": [], "xlabel": "day"}
 plots.joined_timelines(axes, raw.loc[-14:], bands=raw.loc[QUIET], title=title, **style)
 plots.show(axes)
 print("ringing since day:", ringing)
+reveal(guess, ringing["query_drift"], "(day)", close=0)
 
 # %% [markdown]
 # Novelty moves on day 18, and again on day 20. `query_drift` jumps on day 20, from one day to the next, far above anything it has ever shown, and stays. The gap moves on day 22, and wavers.
@@ -141,15 +162,18 @@ print("probes that fail, days 17 to 24:", failing[17:25].tolist(), "of", len(cas
 # %%
 embedder = 20  # None, if there was no new one
 index = "rebuilt"  # or "left behind"
-check(case, "embedder", embedder)
-check(case, "index", index)
+check_case(case, "embedder", embedder)
+check_case(case, "index", index)
 
 # %% [markdown]
-# On day 20 not a single probe failed. If the index had been left behind, probes all over the shelves would have begun to fail on that very day. The new embedder is real, and the index came with it.
+# The second line says so: on day 20 not a single probe failed. If the index had been left behind, probes all over the shelves would have begun to fail on that very day. The new embedder is real, and the index came with it.
 #
 # Now take it out of the picture. You have the probes' texts in both spaces: pairs. Fit the rotation that carries the new vectors onto the old ones (Procrustes), and apply it to all queries from that day on.
 #
-# **Predict.** Which of the scores will still ring after that?
+# **Predict.** Three scores ring. How many of them will still ring after that, and which?
+
+# %% tags=["predict"]
+guess = ...  # of three scores
 
 # %%
 log = case.log
@@ -158,7 +182,9 @@ if embedder is not None:
     log = align(case.log, rotation, embedder)
 aligned = scores_of(log)
 print("ringing since day, raw:    ", ringing)
-print("ringing since day, aligned:", {name: day for name, day in rings(aligned).items() if day >= 0})
+still = {name: day for name, day in rings(aligned).items() if day >= 0}
+print("ringing since day, aligned:", still)
+reveal(guess, len(still), "of three scores")
 
 # %%
 ax = plots.canvas(width=9, height=3.2)[0, 0]
@@ -191,7 +217,7 @@ print("; ".join(f"{by:+.0f} on day {day}" for day, by in change[change != 0].ite
 
 # %%
 shelf = 5  # None, if no shelf is broken
-check(case, "shelf", shelf)
+check_case(case, "shelf", shelf)
 
 # %% [markdown]
 # A count of documents is the cheapest monitor there is, and here it says more than all four drift scores: 60 came on day 18, 42 went on day 22. No query is different because of that: for every score of the queries alone it is a silent failure. Only the gap rang. (Shelf 12 is not on the map: it is new, and no probe asks about it.)
@@ -217,7 +243,7 @@ for name, side in {"quiet days": past, "last ten days": now}.items():
 
 # %%
 newcomers = "with documents"  # "without documents", or None
-check(case, "newcomers", newcomers)
+check_case(case, "newcomers", newcomers)
 elsewhere = [side.where(side.outcomes["answer_topic"] != shelf) for side in (past, now)]
 rates = by_segment(*elsewhere)
 rates["fell by"] = rates["before"] - rates["after"]
@@ -226,10 +252,10 @@ print((100 * rates[["before", "after", "fell by"]]).map("{:.1f}".format).to_stri
 
 # %%
 client = None  # or its name
-check(case, "client", client)
+check_case(case, "client", client)
 
 # %% [markdown]
-# Novel queries were always the odd ones, of which half fail. (That half of them used to be answered from shelf 5 is a matter of where oddities lie, not of what broke later.) Now there are three times as many. Most are answered from shelf 12, which is not among the shelves 0 to 11 of the probes, and those succeed as often as any other query. Somebody launched something, with its documents. And no client stands out: mobile is below the others, as it always was. (One client that falls by ten points while the others stand still would.)
+# Novel queries were always the odd ones, of which half fail. (That half of them used to be answered from shelf 5 is a matter of where oddities lie, not of what broke later.) Now there are three times as many. Most are answered from shelf 12, which is not among the shelves 0 to 11 of the probes, and those succeed as often as any other query. So they are served: somebody launched something, with its documents. And no client stands out: mobile is below the others, as it always was. (One client that falls by ten points while the others stand still would.)
 #
 # ## 6. What happened behind the search?
 #
@@ -251,7 +277,7 @@ for name, line in {"clicks": clicks, "tickets": tickets}.items():
     print(f"(plus or minus {2 * error:.0%})")
 
 # %% [markdown]
-# People who are shown the same click less. That is not the search. It is the results page, the tracking or the season, and no drift score could know. Nothing says that the desk has changed, though a fifth more or less would not show: more tickets are booked because more queries fail.
+# The ratio of the tickets stays at 1, within what chance does to so few. That of the clicks does not: people who are shown the same click less. That is not the search. It is the results page, the tracking or the season, and no drift score could know. Nothing says that the desk has changed, though a fifth more or less would not show: more tickets are booked because more queries fail.
 #
 # ## 7. Since when?
 #
@@ -276,7 +302,7 @@ plots.show(axes)
 
 # %%
 days = {"newcomers": 18, "everywhere": 20, "shelf 5": 22, "behind the search": 21}
-check(case, "days", days)
+check_case(case, "days", days)
 
 # %% [markdown]
 # Four things happened within a week (`everywhere` is the name of section 8 for what concerns all queries, here the embedder). Three of the days are facts: vectors and probes changed overnight, and 60 documents came on the newcomers' day. The fourth is an estimate: clicks are coin flips, and the best split of a noisy line can miss by a few days. Say "about day 21" in the summary, not "day 21".
@@ -285,11 +311,17 @@ check(case, "days", days)
 #
 # `diagnose` sets the suspects aside one after another. The effect of a suspect is the change with its queries minus the change without them. What is left is shared between *everywhere* (embedder, noise) and *traffic* (who asks). Clicks that changed at equal answers are *behind the search*. The columns of outcomes sum to the whole change, up to rounding. Notebook 07 builds it step by step.
 #
-# **Predict.** Write down, for each of your four findings, how many points of success and of clicks it cost. Two of them should be easy: they are innocent.
+# **Predict.** Write down, for each of your four findings, how many points of success and of clicks it cost. Two of them should be easy: they are innocent. Commit yourself to the two others: how many points of success did the broken shelf cost, and how many points of clicks the thing behind the search?
+
+# %% tags=["predict"]
+guess_shelf, guess_behind = ..., ...  # points of success, points of clicks
 
 # %%
 result = diagnose(past, now)
 print((100 * result.effects).round(1).add(0.0).map("{:.1f}".format).to_string())
+clusters = result.effects.filter(like="cluster", axis=0)
+reveal(guess_shelf, -100 * clusters["success"].sum(), "points of success")
+reveal(guess_behind, -100 * result.effects.at["behind the search", "click"], "points of clicks")
 
 # %% [markdown]
 # It found a broken cluster by itself, without any probe. Is it the same thing as the broken shelf? Ask the log what its first answers are about, and give it that name.
@@ -302,11 +334,11 @@ for name in effects.index[effects.index.str.startswith("cluster")]:
 broken = "everywhere" if shelf is None else f"shelf {shelf}"
 place = np.where(effects.index.str.startswith("cluster"), broken, effects.index)
 effects = effects.groupby(place, sort=False).sum()
-check(case, "effects", effects)
+check_case(case, "effects", effects)
 
 # %%
 innocent = ["newcomers", "everywhere"]
-check(case, "innocent", innocent)
+check_case(case, "innocent", innocent)
 
 # %% [markdown]
 # ## 9. What do you write?
@@ -334,7 +366,7 @@ print("Not known: who did it, and why.")
 # %% [markdown]
 # ## 10. Were you right?
 #
-# Now the one thing that no real incident has. The same days are run again without one of the causes, and the difference is what this cause did: the **leave-one-out counterfactual**. All random numbers are the same in both runs. `answer_key` computes it; until here nothing in this notebook but `check` has looked at it.
+# Now the one thing that no real incident has. The same days are run again without one of the causes, and the difference is what this cause did: the **leave-one-out counterfactual**. All random numbers are the same in both runs. `answer_key` computes it; until here nothing in this notebook but `check_case` has looked at it.
 
 # %%
 key = incidents.answer_key(case)
@@ -359,7 +391,7 @@ plots.show(axes)
 # %% [markdown]
 # ## 11. Can you solve your own?
 #
-# Take a number, such as your row in the class register. Neighbouring numbers have different kinds of causes, two to four of them. Set it below, replace each `...` when you have an answer, and run the cell as often as you like. `help(check)` says what each question wants. Reuse the cells above: `case = mine`, then from the top, with your own eyes instead of these sentences. Two hints: a noisy client makes novel queries as well, so look for newcomers away from it; and more of one topic shows in the shares of the first answers' shelves.
+# Take a number, such as your row in the class register. Neighbouring numbers have different kinds of causes, two to four of them. Set it below, replace each `...` when you have an answer, and run the cell as often as you like. `help(check_case)` says what each question wants. Reuse the cells above: `case = mine`, then from the top, with your own eyes instead of these sentences. Two hints: a noisy client makes novel queries as well, so look for newcomers away from it; and more of one topic shows in the shares of the first answers' shelves.
 
 # %%
 mine = incidents.incident(23)  # your number
@@ -367,14 +399,17 @@ print(mine.page, end="\n\n")
 answers = {"embedder": ..., "index": ..., "shelf": ..., "client": ..., "newcomers": ...}
 answers |= {"days": ..., "effects": ..., "innocent": ...}
 for question, answer in answers.items():
-    check(mine, question, answer)
+    check_case(mine, question, answer)
 
 # %% [markdown]
 # ## When this misleads you
 #
 # Suppose you had a diary after all, with the four days in it, and one hour. You do what everybody does: for each entry, the mean of the ten days from it on, minus the mean of the ten days before it.
 #
-# **Predict.** How many of the four will be guilty of losing success?
+# **Predict.** By this rule, how many of the four will be guilty of losing more than a point of success?
+
+# %% tags=["predict"]
+guess = ...  # of four
 
 # %%
 jury = pd.DataFrame(index=key.index)
@@ -385,6 +420,7 @@ for day, cause in zip(key["day"], key.index, strict=True):
         jury.loc[cause, f"{name}, truth"] = truth.loc[cause, name]
 jury = jury[sorted(jury.columns, reverse=True)]
 print((jury.round(1) + 0.0).map("{:+.1f}".format).to_string())
+reveal(guess, int((jury["success, before and after"] < -1).sum()), "of four")
 
 # %% [markdown]
 # All four, three of them wrongly. The new page is the most absurd: it "lost" points of success, which it cannot even touch. Before-and-after gives each release whatever happened *near* it. With releases two days apart, each is charged with half of the same loss or more. The diary tells you what to suspect. It takes evidence that only the suspect could have left to convict.
@@ -412,13 +448,86 @@ print(errors.agg(["median", "max"]).map("{:.1f}".format).to_string())
 # - Acquit before you accuse. To roll back an innocent release costs a night and leaves the fault in place.
 # - Write the summary as a template with variables now. At 2 a.m. nobody computes percentages well.
 # - The audit's labels arrive late in most products. Without them do the same with "no answer" and the similarity, and say that you did.
+
+# %% [markdown]
+# ## Exercises
 #
-# **Practise.** Four ways to go on.
+# Put your answer in place of the dots and run the cell: it says correct, or what is not right yet. `hint("11-1")` helps in stages, and a solution is folded away below each exercise.
 #
-# 1. Solve yours by the outcomes and the probes alone, before you call `diagnose`. How many causes have you found?
-# 2. Give your summary to a neighbour who has not seen the incident. Which question does she ask first? Add a line for it.
-# 3. `incidents.incident(11, queries_per_day=150)`: which of your conclusions would you still sign?
-# 4. Open-ended: choose two of the nine kinds in `helpers/incidents.py` that are never drawn together, and build that incident with `Product` and `Event`. What does the procedure say, what is true, and what would you write?
+# ### Exercise 11-1: Is it the same story again?
+#
+# Another night, another product: `other = incidents.incident(64)`. Novelty rises, the embedder is new, and the team says "as last time, both innocent". Look for yourself. Hand over a dict with three names: `"embedder"`, the first day of the new one; `"index"`, `"rebuilt"` or `"left behind"`; `"newcomers"`, `"with documents"` or `"without documents"`. Sections 3 and 5 have the cells.
+
+# %% tags=["exercise"]
+facts = {"embedder": ..., "index": ..., "newcomers": ...}
+check("11-1", facts)
+
+# %% tags=["solution"]
+# Solution of 11-1
+other = incidents.incident(64)
+texts, fails = other.probes.vectors, ~other.probes.found
+day = int(np.abs(np.diff(texts, axis=0)).max(axis=(1, 2)).argmax()) + 1
+shelves = np.unique(other.probes.shelf[fails[day] & ~fails[day - 1]])
+late = align(other.log, procrustes(texts[0], texts[day]), day).days(25, 34)
+unlike = Buckets.fit(other.past.embeddings)
+rows = late.outcomes[unlike.assign(late.embeddings) == unlike.names.index("novel")]
+served = rows["success"].mean()
+facts = {"embedder": day, "index": "left behind" if len(shelves) > 1 else "rebuilt"}
+facts["newcomers"] = "with documents" if served > 0.5 else "without documents"
+check("11-1", facts, solution=True)
+
+# %% [markdown]
+# ### Exercise 11-2: Put an error beside the number
+#
+# Write `change_of(past, now, outcome)` for two logs and the name of a column, such as `"success"`. It returns two numbers in points: the change of the mean over all queries, after minus before, and its standard error (one, not two).
+#
+# Queries of one session depend on each other: somebody who asks about a broken shelf asks about it again. So add up within each session first. With $x_i$ a query's outcome and $m$ the mean of its window of $n$ queries, the variance of $m$ is
+#
+# $$\frac{1}{n^2} \sum_{\text{sessions}} \Big( \sum_{i \text{ in session}} (x_i - m) \Big)^2 ,$$
+#
+# and the variance of the change is the sum over both windows. `outcomes["session"]` names each query's session. Then ask it about `incidents.incident(11, queries_per_day=150)`: which changes would you still sign?
+
+
+# %% tags=["exercise"]
+def change_of(past, now, outcome):
+    return ...  # change, error
+
+
+check("11-2", change_of)
+
+
+# %% tags=["solution"]
+# Solution of 11-2
+def change_of(past, now, outcome):
+    means, variance = [], 0.0
+    for rows in (past.outcomes, now.outcomes):
+        means.append(rows[outcome].mean())
+        sums = (rows[outcome] - means[-1]).groupby(rows["session"]).sum()
+        variance += (sums**2).sum() / len(rows) ** 2
+    return 100 * (means[1] - means[0]), 100 * np.sqrt(variance)
+
+
+check("11-2", change_of, solution=True)
+
+# %% [markdown]
+# ### Exercise 11-3: Frame an innocent (open-ended)
+#
+# Write a list of two to four events, each from day 10 to 25, in which an innocent one looks guiltiest. They happen to `Product(11, queries_per_day=1200)` on days 0 to 34 (`from helpers.synthetic import Product`, to try it yourself). Before-and-after is the one of "When this misleads you": mean success of the ten days from an event's start, minus that of the ten days before. It should charge your innocent with a loss of two points or more, *more than it charges any other event of the list*. And the innocent's true effect on success, the leave-one-out counterfactual of days 25 to 34, should be less than half a point either way. There are several ways; `help(Event)` lists what can happen, and how it can grow.
+#
+# Which release of your own product stood beside something that had been getting worse for weeks?
+#
+# Further: give your summary of section 9 to a neighbour who has not seen the incident. Which question does she ask first? Add a line for it.
+
+# %% tags=["exercise"]
+story = ...  # such as [Event(...), Event(...)]
+check("11-3", story)
+
+# %% tags=["solution"]
+# Solution of 11-3
+decay = Event("spread", start=10, size=0.3, shape="ramp")  # the queries get noisier, day by day
+upgrade = Event("rotation", start=20, size=0.5, index_follows=True)
+story = [decay, upgrade]
+check("11-3", story, solution=True)
 
 # %% [markdown]
 # ## Recap

@@ -15,11 +15,11 @@
 #
 # At the end you will have compared two files of embeddings, yours if you have them, and know which rows moved, whether anybody was hurt, and what to set before you watch the next window.
 #
-# **Launch:** run `python3 playbook.py open 12` in the project's folder. It opens this notebook in JupyterLab on your machine.
+# **Launch:** run `python3 playbook.py open 12` in the project's folder. It opens this notebook in JupyterLab on your machine. Links to Binder and Colab appear here after `python3 playbook.py links OWNER/REPO`, with your copy's address on GitHub.
 #
 # | To read | To practise | To run | Memory |
 # |---|---|---|---|
-# | 22 minutes | 8 minutes | under a minute | under 700 MB |
+# | 22 minutes | 20 minutes | under a minute | under 700 MB |
 #
 # ## What you will be able to do
 #
@@ -34,9 +34,23 @@
 # NumPy, and files of your own if you have them: two windows of embeddings from the same model. Without them the notebook brings a real case along. The other notebooks explain the scores; you do not need to have run them.
 
 # %% tags=["setup"]
-# The helpers live one folder up.
+# At home this finds the helpers, one folder up. On Colab it fetches them first.
+import os
+import subprocess
 import sys
 
+# One thread for BLAS, asked for before NumPy comes: with more of them, small products only wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if "google.colab" in sys.modules and not os.path.exists("../helpers"):
+    REPOSITORY, REF = "", "main"
+    if not REPOSITORY:
+        sys.exit("This copy has no address yet. Where you keep it, run: python3 playbook.py links OWNER/REPO")
+    if not os.path.exists("playbook"):
+        clone = ["git", "clone", "--quiet", "--depth=1", f"--branch={REF}"]
+        subprocess.run([*clone, f"https://github.com/{REPOSITORY}", "playbook"], check=True)
+    os.chdir("playbook/notebooks")
+    subprocess.run([sys.executable, "../tools/colab.py"], check=True)
 sys.path.insert(0, "..")
 
 # %%
@@ -47,6 +61,8 @@ import numpy as np
 import pandas as pd
 
 from helpers import plots
+from helpers.exercises import check, hint
+from helpers.predictions import reveal
 from report import figures
 from report.digits import STORIES, digit_images, digits_case
 from report.findings import examine, verdict
@@ -155,7 +171,10 @@ print(f"most copies of one vector:          {found.copies[0]} in {found.copies[1
 # %% [markdown]
 # In your own file, look up these rows: rows count from 0. For the digits, look at the scans.
 #
-# **Predict.** The AUC is a coin with a slight bias. How many of the top 50 rows are turned 1s: five, as in a random draw? Ten? More?
+# **Predict.** The AUC is a coin with a slight bias. How many of the top 50 rows are turned 1s? A random draw would have five. Put your number in place of the dots.
+
+# %% tags=["predict"]
+guess = ...  # of the top 50 rows
 
 # %%
 order, _ = domain_ranking(*digits_case("rotate_ones"))
@@ -167,6 +186,7 @@ title = "The eight rows on top of the list are turned 1s (digits)"
 figures.small_images(axes, images[order[:8]], names, title=title)
 plots.show(axes)
 print(f"turned 1s: {turned.sum()} of {len(turned)} rows; in the top 50 rows: {turned[order[:50]].sum()}")
+reveal(guess, turned[order[:50]].sum(), "of the top 50 rows")
 
 # %% [markdown]
 # This is the surprise of this notebook. The classifier that "cannot tell the windows apart" puts turned 1s, and nothing else, on top of its list. The AUC averages over all rows, and nine in ten are as they always were. **Read the ranking, not the AUC.** Ten rows, read by a person, settle most questions that a score raises.
@@ -221,7 +241,10 @@ for name, what in STORIES.items():
     print(f"{name:<12} {what}")
 
 # %% [markdown]
-# **Predict.** Put the four in order twice: by how loud the MMD is, in standard deviations of its shuffles, and by how many points of accuracy they cost.
+# **Predict.** Which of the four is the loudest for MMD, in standard deviations of its shuffles? And which costs the most points of accuracy? Commit to two of the names above.
+
+# %% tags=["predict"]
+guess_loudest, guess_worst = ..., ...  # such as "none"
 
 # %%
 rows = {}
@@ -236,6 +259,8 @@ title = "The loudest story is harmless, the worst one is silent"
 ylabel = "change of accuracy (points)"
 figures.drift_and_harm(ax, stories, title=title, ylabel=ylabel)
 plots.show(ax)
+reveal(guess_loudest, stories["drift"].idxmax())
+reveal(guess_worst, stories["harm"].idxmin())
 stories.map("{:+.3g}".format)
 
 # %%
@@ -281,9 +306,12 @@ print(f"design effect of success: {success:.3g}")
 print(f"the week is worth {len(week) / np.median(shares):.3g} queries where topics are concerned")
 
 # %% [markdown]
-# Topics come in bunches, failures hardly do. Now see what that does to a test. Take twenty pairs of neighbouring weeks in which nothing was broken, and test each pair twice: shuffle queries, and shuffle whole sessions.
+# For a topic it is nearer to 3, for success nearer to 1: topics come in bunches, failures hardly do. Now see what that does to a test. Take twenty pairs of neighbouring weeks in which nothing was broken, and test each pair twice: shuffle queries, and shuffle whole sessions.
 #
-# **Predict.** A test at 5 % should raise about one false alarm in twenty. How many will the shuffled queries raise?
+# **Predict.** A test at 5 % should raise about one false alarm in twenty. How many of the twenty pairs will the shuffled queries call different?
+
+# %% tags=["predict"]
+guess = ...  # of 20 pairs
 
 # %%
 from helpers.calibration import permutation_test
@@ -306,6 +334,7 @@ def pvalues(number):
 
 # %%
 alarms = pd.DataFrame([pvalues(k) for k in range(20)], columns=["queries", "sessions"]) <= 0.05
+reveal(guess, alarms["queries"].sum(), "of 20 pairs")
 ax = plots.canvas(width=7.2, height=1.9)[0, 0]
 title = "Shuffled queries call nearly every quiet week an incident"
 plots.bars(
@@ -346,6 +375,9 @@ for share in (0.2, 0.1, 0.05):
 #
 # **Predict.** Nothing changed, so the AUC should be .5. What will it be?
 
+# %% tags=["predict"]
+guess = ...  # between .5 and 1
+
 # %%
 from sklearn.decomposition import PCA
 
@@ -359,6 +391,7 @@ leaky = classifier_auc(x, y)
 honest = classifier_auc(x, y, groups=scan)
 print(f"copies of a scan in any fold: AUC {leaky:.2g}")
 print(f"copies kept in one fold:      AUC {honest:.2g}")
+reveal(guess, round(leaky, 2), "with copies in any fold", close=0.02)
 
 # %% [markdown]
 # With copies on both sides of a fold, the classifier recognises *scans*, not the window: it has seen this very row in training, with its label. The first number would raise an alarm, and nothing happened. Cross-validation is only as honest as its folds. The panel keeps sessions within one fold, or else equal vectors; a paraphrase of the same question it cannot recognise. That is one more reason to log sessions.
@@ -389,12 +422,80 @@ print(f"copies kept in one fold:      AUC {honest:.2g}")
 # | query-index gap | each query's best similarity to the index: no label needed, sees the supply |
 # | probes | a few hundred frozen queries with known answers, asked every day |
 # | outcomes | joined to the query by its id |
+
+# %% [markdown]
+# ## Exercises
 #
-# **Practise.**
+# Put your answer in place of the dots and run the cell: it says correct, or what is not right yet. `hint("12-1")` helps in stages, and a solution is folded away below each exercise.
 #
-# 1. Change the story in section 1 to `"contrast"` and run the notebook again. Which sentences of the verdict change?
-# 2. Split your reference in two halves by time and compare them. How many of the nine scores lie beyond their shuffles? Nothing happened, so that is your noise.
-# 3. Open-ended: run the report on your own two files. Read the ten rows it names, and write down in one sentence what they have in common. If you cannot, what would you need to log?
+# ### Exercise 12-1: How large must this window be?
+#
+# Section 8 sized a window for the digits, which have no sessions. Do it for the search product. How many rows must a window have, to find a shift of a tenth of the cloud's radius nine times in ten? Take S, and from it the radius, from `week.embeddings` of section 7 (as floats), and multiply by the median design effect of a cluster's share.
+
+# %% tags=["exercise"]
+rows_needed = ...  # rows in each window
+check("12-1", rows_needed)
+
+# %% tags=["solution"]
+# Solution of 12-1
+S = np.cov(week.embeddings.astype(float).T)
+independent = 2 * (1.64 + 1.28) * np.sqrt(2 * np.trace(S @ S)) / (0.1**2 * np.trace(S))
+rows_needed = independent * np.median(shares)
+check("12-1", rows_needed, solution=True)
+
+# %% [markdown]
+# ### Exercise 12-2: Bring the rows that moved to the top
+#
+# Write a function that names the k rows of a window `y` that are most unlike a reference `x`: their row numbers in `y`, counted from 0, the most unusual first. Both windows have one row a query. The check brings two days of a product; on the second, one query in twenty is about a new topic. Of your top 20, at least 16 must be about it. Any method will do.
+
+
+# %% tags=["exercise"]
+def top_rows(x, y, k):
+    return ...
+
+
+check("12-2", top_rows)
+
+# %% tags=["solution"]
+# Solution of 12-2
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict
+
+
+def top_rows(x, y, k):
+    rows, window = np.vstack([x, y]), np.repeat([0, 1], [len(x), len(y)])
+    model = LogisticRegression(max_iter=1000)
+    score = cross_val_predict(model, rows, window, cv=5, method="decision_function")  # out of fold
+    return np.argsort(-score[len(x) :])[:k]
+
+
+check("12-2", top_rows, solution=True)
+
+# %% [markdown]
+# ### Exercise 12-3: An alarm to take home (open-ended)
+#
+# Write the alarm that you would set up for a search product. `quiet` is a list of the `Log`s of twelve quiet weeks, `week` is the `Log` of the week to judge; return `True` to ring. You have the embeddings and all columns of `log.outcomes` but `success`, `topic` and `rank`, which nobody knows in time. The check lets it judge 24 weeks. In eight of them something happened that costs users more than two points of success: ring in at least six. Of the other 16, four bring drift that costs them about one point at most, and twelve are quiet: ring in at most two. Which of the signals that you used do you log today?
+#
+# Further: change the story in section 1 to `"contrast"` and run the notebook again. Which sentences of the verdict change? And run the report on your own two files: read the ten rows it names, and write down in one sentence what they have in common. If you cannot, what would you need to log?
+
+
+# %% tags=["exercise"]
+def alarm(quiet, week):
+    return ...
+
+
+check("12-3", alarm)
+
+
+# %% tags=["solution"]
+# Solution of 12-3
+def alarm(quiet, week):
+    usual = [log.outcomes["best_similarity"].mean() for log in quiet]
+    fall = np.mean(usual) - week.outcomes["best_similarity"].mean()
+    return fall > 3 * np.std(usual)  # in this direction only
+
+
+check("12-3", alarm, solution=True)
 
 # %% [markdown]
 # ## Recap

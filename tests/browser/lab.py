@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
@@ -35,6 +36,11 @@ ALL_DONE = """n => {
 def code_cells(path: Path) -> list[dict]:
     """Return the code cells of a notebook file."""
     return [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+
+
+def last_open(cells: list[dict]) -> int:
+    """Return the number of the last code cell that is not folded away: a folded one shows no count."""
+    return max(n for n, cell in enumerate(cells, 1) if not cell["metadata"].get("jupyter"))
 
 
 def strip(path: Path) -> None:
@@ -68,6 +74,12 @@ def printed_link(log: Path, server: subprocess.Popen) -> str:
     raise SystemExit(f"no link was printed:\n{log.read_text()}")
 
 
+def start_all(page: Page) -> None:
+    """Choose Run All Cells from the menu."""
+    page.get_by_text("Run", exact=True).first.click()
+    page.get_by_text("Run All Cells", exact=True).click()
+
+
 def run_all(page: Page, link: str, cells: int, pictures: Path) -> None:
     """Open the link, run every cell, save."""
     page.goto(link)
@@ -75,8 +87,7 @@ def run_all(page: Page, link: str, cells: int, pictures: Path) -> None:
     page.get_by_text(IDLE).wait_for(timeout=120 * SECONDS)
     assert page.locator(".jp-OutputArea-output").count() == 0, "the notebook should open stripped"
     page.screenshot(path=pictures / "opened.png")
-    page.get_by_text("Run", exact=True).first.click()
-    page.get_by_text("Run All Cells", exact=True).click()
+    start_all(page)
     page.wait_for_function(ALL_DONE, arg=cells, timeout=300 * SECONDS)
     page.get_by_text(IDLE).wait_for(timeout=60 * SECONDS)
     page.keyboard.press("Escape")
@@ -106,10 +117,8 @@ def wait_until_saved(path: Path) -> list[dict]:
     raise SystemExit("the notebook was not saved")
 
 
-def check(path: Path, pictures: Path) -> None:
-    """Go through the whole visit with one notebook."""
-    committed = code_cells(path)
-    strip(path)
+def in_jupyterlab(path: Path, visit: Callable[[Page, str], None]) -> None:
+    """Start JupyterLab on a notebook as the README says, and `visit(page, link)` it in Chromium."""
     folder = Path(tempfile.mkdtemp())
     log = folder / "log"
     places = {f"JUPYTER_{name}_DIR": str(folder / name) for name in ("CONFIG", "DATA", "RUNTIME")}
@@ -126,16 +135,26 @@ def check(path: Path, pictures: Path) -> None:
             abroad: list[str] = []
             local = re.compile(r"(https?|wss?)://127\.0\.0\.1[:/]|data:|blob:|about:")
             page.on("request", lambda r: None if local.match(r.url) else abroad.append(r.url))
-            run_all(page, link, len(committed), pictures)
-            saved = wait_until_saved(path)
+            visit(page, link)
             browser.close()
-        for number, (old, new) in enumerate(zip(committed, saved, strict=True), 1):
-            assert comparable(old) == comparable(new), f"code cell {number} gave another output"
         assert not abroad, f"requests left this machine: {abroad[:3]}"
     finally:
         server.terminate()
         server.wait(30)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def check(path: Path, pictures: Path) -> None:
+    """Go through the whole visit with one notebook."""
+    committed = code_cells(path)
+    strip(path)
+
+    def visit(page: Page, link: str) -> None:
+        run_all(page, link, last_open(committed), pictures)
+        for number, (old, new) in enumerate(zip(committed, wait_until_saved(path), strict=True), 1):
+            assert comparable(old) == comparable(new), f"code cell {number} gave another output"
+
+    in_jupyterlab(path, visit)
 
 
 def main() -> int:

@@ -1,0 +1,110 @@
+"""Check answers about an incident of the learner's own choice, as notebook 11 asks for them; all offline."""
+
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from helpers.exercises.answers import Exercise, as_names, as_number, attempted, verdict
+from helpers.incidents import Incident, answer_key
+
+FORM = {
+    "embedder": "the day of the new one, or None",
+    "index": '"rebuilt", "left behind" or None',
+    "shelf": "the number of the broken one, or None",
+    "client": "the name of the broken one, or None",
+    "newcomers": '"with documents", "without documents" or None',
+    "days": "a dict {place: day}",
+    "effects": "a table like that of `incidents.investigate`",
+    "innocent": "a list of places",
+}
+LOOK = {
+    "embedder": "A frozen text keeps its vector, until the embedder changes.",
+    "index": "If an index is left behind, probes of many shelves begin to fail on that day.",
+    "shelf": "Which shelf do the probes share that began to fail on one day?",
+    "client": "Compare the fall of each client's success, away from a broken shelf.",
+    "newcomers": "Are there more queries unlike the past, and does the search serve them?",
+    "days": "For each place take a series that nothing else moves.",
+    "effects": "Is the log aligned, and are the last ten days compared with the quiet ones?",
+    "innocent": "A thing can be loud and cost nothing.",
+}
+
+
+def check_case(case: Incident, question: str, answer: Any = ...) -> None:
+    """Print whether an answer about an incident is correct, or where to look again. Never raises.
+
+    `...` is not attempted. Give None for what did not happen. Questions:
+
+    embedder : the first day of a new one. index : "rebuilt" for it, or "left behind".
+    shelf : the number of the broken one. client : the name of the broken one.
+    newcomers : "with documents" or "without documents", if there are more than ever.
+    days : {place: day} of all that happened, to three days; for the places see `incidents.investigate`.
+    effects : a table like that of `incidents.investigate`, to two points.
+    innocent : the places of all that happened and cost less than a point of success and of clicks.
+
+    What it cannot tell you: whether you could have known. A guess that is right is correct, too.
+
+    >>> from helpers.incidents import incident
+    >>> check_case(incident(11), "shelf", 12)
+    shelf: not yet. Which shelf do the probes share that began to fail on one day?
+    """
+    if not isinstance(question, str) or question not in FORM:
+        print(f"?: there is no such question. There are: {', '.join(FORM)}.")
+        return
+    asked = Exercise(partial(_judged, case, question), FORM[question], "", ())
+    print(f"{question}: {verdict(asked, answer)}")
+
+
+def fault(key: pd.DataFrame, question: str, answer: Any) -> str | None:
+    """Say how an answer is wrong without giving the right one away; None if it is correct."""
+    judge = {"days": _days, "effects": _effects, "innocent": _innocent}.get(question)
+    if judge:
+        found = judge(key.set_index("where"), attempted(answer))
+        return found and f"{found} {LOOK[question]}"
+    return None if _same(attempted(answer), _facts(key)[question]) else LOOK[question]
+
+
+def _judged(case: Incident, question: str, answer: Any) -> str | None:
+    return fault(answer_key(case), question, answer)
+
+
+def _days(happened: pd.DataFrame, answer: Any) -> str | None:
+    given = dict(answer)
+    days = happened["day"].items()
+    late = sum(place not in given or abs(as_number(given[place]) - day) > 3 for place, day in days)
+    return f"{late} of {len(happened)} are missing or off by more than three days." if late else None
+
+
+def _effects(happened: pd.DataFrame, answer: Any) -> str | None:
+    found = answer[["success", "click"]].astype(float)
+    if found.abs().max(axis=None) > 1:
+        return "These are points: give fractions."
+    off = (found.sub(happened[["success", "click"]], fill_value=0.0).abs() > 0.02).any(axis=1)
+    return f"More than two points off: {', '.join(off.index[off])}." if off.any() else None
+
+
+def _innocent(happened: pd.DataFrame, answer: Any) -> str | None:
+    worst = happened[["success", "click"]].min(axis=1)
+    unsure = set(worst.index[worst.between(-0.015, -0.005)])
+    wrong = (as_names(answer) ^ set(worst.index[worst > -0.01])) - unsure
+    return f"{len(wrong)} too many or too few." if wrong else None
+
+
+def _same(answer: Any, right: Any) -> bool:
+    if answer is None or right is None:
+        return answer is right
+    return str(answer).strip().lower() == right if isinstance(right, str) else as_number(answer) == right
+
+
+def _facts(key: pd.DataFrame) -> dict[str, Any]:
+    facts: dict[str, Any] = dict.fromkeys(FORM)
+    for cause, place, day in key[["where", "day"]].itertuples():
+        if cause.startswith("upgrade"):
+            facts |= {"embedder": day, "index": cause.removeprefix("upgrade, index ")}
+        if cause.startswith("launch"):
+            facts["newcomers"] = cause.removeprefix("launch ")
+        if place.startswith("shelf "):
+            facts["shelf"] = int(place.split()[1])
+        if place.startswith("client "):
+            facts["client"] = place.split()[1]
+    return facts
