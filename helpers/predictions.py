@@ -11,17 +11,20 @@ def reveal(guess: Any, found: float | str, unit: str = "", *, close: float | Non
     """Print what was found beside what was guessed; `...` is no guess. Never raises.
 
     A number `found` is compared by size: within `close` (a tenth of it, if you give none) counts as
-    close. A text `found` is a choice: it is compared without regard to case.
+    close. A text `found` is a choice: it is compared without regard to case. A `unit` stands behind the
+    number, or around it where it holds braces.
 
     >>> reveal(50, 94, "%")
     Found: 94 %. You said 50 %: 44 too low.
+    >>> reveal(22, 20, "day {}", close=1)
+    Found: day 20. You said day 22: 2 too high.
     >>> reveal("b", "a")
     Found: a. You said b.
     >>> reveal(..., 94, "%")
     Found: 94 %. No guess: put one in place of the dots before you run.
     """
-    unit = f" {unit}" if unit else ""
-    shown = found if isinstance(found, str) else f"{_short(found)}{unit}"
+    unit = unit if "{}" in unit else f"{{}} {unit}".rstrip()
+    shown = found if isinstance(found, str) else unit.format(_short(found))
     try:
         if isinstance(found, str):
             said = _chosen(guess, found)
@@ -46,14 +49,21 @@ def _chosen(guess: Any, found: str) -> str:
 
 
 def _compared(guess: float, found: float, unit: str, close: float | None) -> str:
-    off = guess - found
-    said = f"You said {_short(guess)}{unit}"
-    if abs(off) <= (abs(found) / 10 if close is None else close):
+    off = _rounded(guess) - _rounded(found)
+    said = f"You said {unit.format(_short(guess))}"
+    if off == 0:
+        return f"{said}: exactly."
+    if abs(guess - found) <= (abs(found) / 10 if close is None else close):
         return f"{said}: close."
     return f"{said}: {_short(abs(off))} too {'high' if off > 0 else 'low'}."
 
 
+def _rounded(number: float) -> float:
+    """Round to three significant digits."""
+    return float(f"{float(number):.3g}")
+
+
 def _short(number: float) -> str:
-    """Three significant digits, and no exponent where a person would write none."""
-    number = float(f"{float(number):.3g}")
+    """Write three significant digits, and no exponent where a person would write none."""
+    number = _rounded(number)
     return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"

@@ -98,7 +98,7 @@ EXERCISES = {
         form="a list of `Event`s",
         because="No picture and no score of the queries shows this break. Outcomes do; so does the index.",
         hints=(
-            "Which kinds of `Event` edit something other than the queries? `help(Event)` lists all kinds.",
+            "Which kinds of `Event` edit something else than the queries? `helpers.events.KINDS` lists all.",
             "Documents can go while everybody asks the same. One topic may not be enough for three points.",
         ),
     ),
