@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 
 import playbook
+from tools import environments
+from tools.environments import Environment
 from tools.progress import Progress
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +44,7 @@ def test_help_has_a_line_for_each_job():
 
 @pytest.mark.parametrize("job", playbook.JOBS)
 def test_every_job_explains_itself(job, monkeypatch, capsys):
-    monkeypatch.setattr(playbook, "is_ready", lambda: False)
+    monkeypatch.setattr(Environment, "missing", lambda self: list(self.locks))
     try:
         assert playbook.main([job, "--help"]) == 0
     except SystemExit as done:
@@ -54,12 +56,14 @@ def test_every_job_explains_itself(job, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("args", "exists"),
     [
-        (["nonsense"], "open, ?run, ?test, ?figures, ?report, ?lock"),
-        (["--nonsense"], "open, ?run, ?test, ?figures, ?report, ?lock"),
+        (["nonsense"], ", ?".join(playbook.JOBS)),
+        (["--nonsense"], ", ?".join(playbook.JOBS)),
         (["open", "--nonsense"], "--no-browser"),
         (["open", "77"], r"no notebook 77 \(there are: 00\b"),
         (["run", "--nonsense"], "notebook"),
         (["lock", "--nonsense"], "--upgrade"),
+        (["links", "--nonsense"], "--unset"),
+        (["doctor", "--nonsense"], "usage: playbook.py doctor"),
     ],
 )
 def test_wrong_words_are_answered_with_what_exists(args, exists):
@@ -89,7 +93,7 @@ def test_old_python_is_told_what_to_do():
     ],
 )
 def test_remedies(output, advice):
-    assert advice in playbook.remedy_for(output)
+    assert advice in environments.remedy_for(output)
 
 
 # --- what it passes on ----------------------------------------------------------------------
@@ -100,16 +104,16 @@ def called(monkeypatch):
     """Catch the command of a job instead of running it."""
     calls = []
 
-    def call(command, env=None, cwd=playbook.ROOT, patient=False):
-        calls.append((command, env or {}, cwd))
+    def call(command, variables=None, cwd=None, patient=False):
+        calls.append((command, variables or {}, cwd))
         return 7
 
     monkeypatch.setattr(playbook, "call", call)
-    monkeypatch.setattr(playbook, "set_up", lambda: None)
+    monkeypatch.setattr(playbook, "set_up", lambda environment: None)
     return calls
 
 
-@pytest.mark.parametrize("job", ["run", "test", "figures", "report"])
+@pytest.mark.parametrize("job", ["run", "test", "figures", "report", "site", "slides"])
 def test_exit_code_of_the_job_is_passed_on(job, called):
     assert playbook.main([job]) == 7
 
@@ -118,11 +122,28 @@ def test_arguments_are_passed_on(called):
     playbook.main(["test", "-k", "word", "--maxfail=1"])
     playbook.main(["report", "--current", "B.npy"])
     playbook.main(["run", "00", "03"])
-    assert [command[-n:] for (command, _, _), n in zip(called, (3, 2, 2), strict=True)] == [
+    playbook.main(["run", "00", "--measure"])
+    playbook.main(["site", "--out", "here"])
+    assert [command[-n:] for (command, _, _), n in zip(called, (3, 2, 2, 2, 2), strict=True)] == [
         ["-k", "word", "--maxfail=1"],
         ["--current", "B.npy"],
         ["00", "03"],
+        ["--measure", "00"],
+        ["--out", "here"],
     ]
+
+
+def test_each_job_runs_in_its_own_environment(called):
+    for job in ("run", "test", "site", "slides"):
+        playbook.main([job])
+    pythons = [Path(command[0]).relative_to(ROOT).parts[0] for command, _, _ in called]
+    assert pythons == [".venv", ".venv", ".venv-site", ".venv-site"]
+
+
+def test_a_job_may_keep_what_it_compiled(monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    ask = [sys.executable, "-c", "import sys; sys.exit(sys.dont_write_bytecode)"]
+    assert environments.call(ask) == 0
 
 
 def test_report_keeps_the_current_directory(called):
@@ -148,21 +169,29 @@ def test_unknown_notebook_number_of_run():
     assert done.returncode == 2 and "There are: 0" in done.stderr
 
 
+def test_setup_makes_the_environments_and_runs_nothing(called, monkeypatch, capsys):
+    made = []
+    monkeypatch.setattr(playbook, "set_up", made.append)
+    assert playbook.main(["setup"]) == playbook.main(["setup", "--all"]) == 0
+    assert made == [playbook.HOME, playbook.WITH_TOOLS, playbook.SITE] and called == []
+    assert capsys.readouterr().out == "Everything is there.\n" * 2
+
+
 # --- the set-up -----------------------------------------------------------------------------
 
 SHOW = "import sys, toy; print('toy', toy.VALUE, *sys.argv[1:]); sys.exit(5)"
 
 
-def make_wheel(folder, value):
+def make_wheel(folder, value, name="toy"):
     """Write the smallest package that pip installs without a network."""
-    path = folder / f"toy-{value}-py3-none-any.whl"
-    info = f"toy-{value}.dist-info"
+    path = folder / f"{name}-{value}-py3-none-any.whl"
+    info = f"{name}-{value}.dist-info"
     with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr("toy.py", f"VALUE = {value}\n")
-        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: toy\nVersion: {value}\n")
+        wheel.writestr(f"{name}.py", f"VALUE = {value}\n")
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {value}\n")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
-    return f"toy @ {path.as_uri()}\n"
+    return f"{name} @ {path.as_uri()}\n"
 
 
 @pytest.fixture
@@ -170,8 +199,9 @@ def scratch(tmp_path, monkeypatch):
     """A copy of the entrance whose lock holds one package and whose job shows it."""
     root = tmp_path / "a folder with spaces"
     (root / "tools").mkdir(parents=True)
-    for name in ("playbook.py", "tools/progress.py"):
-        shutil.copy(ROOT / name, root / name)
+    shutil.copy(ROOT / "playbook.py", root)
+    for name in ("doctor", "environments", "inside", "links", "lock", "progress", "quietly"):
+        shutil.copy(ROOT / "tools" / f"{name}.py", root / "tools")
     (root / "tools" / "figures.py").write_text(SHOW)
     (root / "requirements.txt").write_text(make_wheel(tmp_path, 1))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -193,6 +223,17 @@ def test_set_up_happens_once_and_again_when_the_lock_changes(scratch, tmp_path):
     (scratch / "requirements.txt").write_text(make_wheel(tmp_path, 2))
     third = enter("figures", root=scratch)
     assert (third.returncode, third.stdout) == (5, "toy 2\n"), third.stderr
+
+
+def test_tools_are_installed_on_top_when_a_job_needs_them(scratch, tmp_path):
+    (scratch / "tools" / "requirements.txt").write_text(make_wheel(tmp_path, 3, "tool"))
+    (scratch / "pytest.py").write_text("import toy, tool; print(toy.VALUE, tool.VALUE)")
+    assert enter("figures", root=scratch).stdout == "toy 1\n"
+    assert enter("test", root=scratch).stdout == "1 3\n"
+    (scratch / "tools" / "requirements.txt").write_text("tool @ file:///nowhere/tool-1-py3-none-any.whl\n")
+    failed = enter("test", root=scratch)
+    assert failed.returncode == 1 and "The set-up failed." in failed.stderr
+    assert enter("figures", root=scratch).stderr == "", "what was made before is still whole"
 
 
 def test_failed_set_up_is_explained_and_not_used(scratch):
@@ -230,25 +271,45 @@ def test_interrupted_set_up_is_redone(scratch, sent):
     assert (again.returncode, again.stdout) == (5, "toy 1\n"), again.stderr
 
 
+@posix_only
+def test_ctrl_c_ends_a_job_with_a_word(scratch):
+    (scratch / "tools" / "figures.py").write_text(
+        "import sys; print('at work', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "tools.quietly", "tools.figures"],
+        cwd=scratch,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as started:
+        assert started.stdout.readline() == "at work\n"
+        os.killpg(started.pid, signal.SIGINT)
+        said = started.communicate(timeout=30)
+    assert (started.returncode, *said) == (130, "", "\nStopped.\n")
+
+
 def test_stamp_knows_lock_python_and_place(monkeypatch, tmp_path):
-    known = {playbook.fingerprint()}
-    monkeypatch.setattr(playbook, "ENV", tmp_path)
-    known.add(playbook.fingerprint())
-    monkeypatch.setattr(playbook.platform, "python_version", lambda: "3.99.0")
-    known.add(playbook.fingerprint())
-    monkeypatch.setattr(playbook, "LOCK", tmp_path / "lock.txt")
-    playbook.LOCK.write_text("toy==1\n")
-    known.add(playbook.fingerprint())
+    lock = tmp_path / "lock.txt"
+    lock.write_text("toy==1\n")
+    here, there = (Environment(tmp_path / name, (lock,)) for name in ("here", "there"))
+    known = {here.fingerprint(lock), there.fingerprint(lock)}
+    monkeypatch.setattr(environments.platform, "python_version", lambda: "3.99.0")
+    known.add(here.fingerprint(lock))
+    lock.write_text("toy==2\n")
+    known.add(here.fingerprint(lock))
     assert len(known) == 4
 
 
-def test_progress_counts_what_pip_says(monkeypatch, tmp_path):
+def test_progress_counts_what_pip_says(tmp_path):
     lock = tmp_path / "requirements.txt"
     lock.write_text("alpha==1\nbeta==2 ; os_name == 'nt'\ngamma==3\n")
-    monkeypatch.setattr(playbook, "LOCK", lock)
     bar = Progress()
     seen = []
-    read = playbook.pip_progress(bar)
+    read = environments.pip_progress(bar, Environment(tmp_path / ".venv", (lock,)), lock)
     for line in (
         "Ignoring beta: markers 'os_name == \"nt\"' don't match your environment",
         "Collecting alpha==1 (from -r requirements.txt (line 1))",
@@ -268,8 +329,8 @@ def test_progress_counts_what_pip_says(monkeypatch, tmp_path):
 
 def test_an_opened_notebook_has_one_thread_of_blas_unless_you_chose_another_number(monkeypatch):
     seen = []
-    monkeypatch.setattr(playbook, "set_up", int)
-    monkeypatch.setattr(playbook, "call", lambda command, env, patient: seen.append(env) or 0)
+    monkeypatch.setattr(playbook, "set_up", bool)
+    monkeypatch.setattr(playbook, "call", lambda command, variables, *_: seen.append(variables) or 0)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     assert playbook.main(["open", "00", "--no-browser"]) == 0
@@ -286,7 +347,8 @@ def test_the_printed_link_opens_the_notebook():
         port = free.getsockname()[1]
     # The environment at work may be another one than .venv, so the set-up is left out.
     start = (
-        "import sys, signal, playbook; playbook.PY = sys.executable; playbook.set_up = int;"
+        "import sys, signal, playbook; playbook.set_up = bool;"
+        "type(playbook.HOME).python = sys.executable;"
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143));"
         f"sys.exit(playbook.main(['open', '00', '--no-browser', '--port={port}']))"
     )

@@ -1,6 +1,6 @@
 """Visit the built site in Chromium as a reader does: every page, the search, a solution, the slides.
 
-    python tests/browser/site.py BUILD_DIR [--repository OWNER/REPO] [--ref REF] [--links-only] [--pictures FOLDER]
+    python tests/browser/site.py BUILD_DIR [--repository OWNER/REPO] [--ref REF] [--links-only] [...]
 
 Needs Debian's chromium and the packages in requirements.txt beside this file. BUILD_DIR is what
 `playbook.py site` wrote. Exit code 0 means that all of it holds and that no request left this machine.

@@ -1,0 +1,1 @@
+"""Stands in for what tells the set-up cell that it runs on Colab."""
