@@ -59,11 +59,11 @@ def _compared(guess: float, found: float, unit: str, close: float | None) -> str
 
 
 def _rounded(number: float) -> float:
-    """Round to three significant digits."""
-    return float(f"{float(number):.3g}")
+    """Round to three significant digits; leave whole numbers whole."""
+    return float(number) if float(number).is_integer() else float(f"{float(number):.3g}")
 
 
 def _short(number: float) -> str:
-    """Write three significant digits, and no exponent where a person would write none."""
+    """Write a rounded number, without the exponent that a person would not write."""
     number = _rounded(number)
-    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
+    return f"{number:,.0f}" if number.is_integer() else f"{number:.3g}"

@@ -293,6 +293,11 @@ def test_checks_write_no_file_and_use_no_network():
 @pytest.mark.parametrize(
     ("guess", "found", "says"),
     [
+        (11, 12.772, "Found: 12.8 %. You said 11 %: 1.8 too low."),
+        (1024, 512, "Found: 512 %. You said 1,024 %: 512 too high."),
+        (-2000, -2338.0, "Found: -2,338 %. You said -2,000 %: 338 too high."),
+        (518.26, 120.4, "Found: 120 %. You said 518 %: 398 too high."),
+        (94, 94.04, "Found: 94 %. You said 94 %: exactly."),
         (50, 94.04, "Found: 94 %. You said 50 %: 44 too low."),
         (np.float32(100), 94, "Found: 94 %. You said 100 %: close."),
         ("200", 94, "Found: 94 %. You said 200 %: 106 too high."),
@@ -315,6 +320,14 @@ def test_reveal_never_raises(found, capsys):
     for guess in OBJECTS:
         reveal(guess, found)
         assert capsys.readouterr().out.startswith("Found: ")
+
+
+def test_reveal_puts_the_number_into_its_unit(capsys):
+    reveal(22, 20, "day {}", close=1)
+    reveal(..., 2.81, "z = {}")
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "Found: day 20. You said day 22: 2 too high."
+    assert said[1].startswith("Found: z = 2.81. No guess")
 
 
 def test_reveal_takes_your_word_for_what_is_close(capsys):

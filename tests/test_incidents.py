@@ -246,6 +246,9 @@ def test_right_answers_are_called_correct(case, capsys):
         ("newcomers", "without documents", "does the search serve them"),
         ("days", {"everywhere": 20}, "3 of 4 are missing"),
         ("days", [20, 22], "Asked for: a dict"),
+        ("days", {"shelf five": 22}, "There is no such place: shelf five"),
+        ("days", {"shelf 5": 12}, "Off by more than three days: shelf 5"),
+        ("days", {"client web": 22}, "Nothing happened there: client web"),
         ("shelf", "five", "not a number but a str. Asked for: the number"),
         ("innocent", ["newcomers"], "1 too many or too few"),
         ("innocent", ["newcomers", "everywhere", "shelf 5"], "1 too many or too few"),
@@ -259,6 +262,7 @@ def test_a_wrong_answer_is_told_where_to_look_and_not_what_is_right(case, capsys
 def test_wrong_effects_are_named_and_points_are_told_from_fractions(case, capsys):
     found = investigate(case)
     assert "These are points" in said(capsys, case, "effects", 100 * found)
+    assert "a loss is negative" in said(capsys, case, "effects", -found)
     found.loc["shelf 5", "success"] += 0.03
     out = said(capsys, case, "effects", found)
     assert "More than two points off: shelf 5." in out
@@ -271,6 +275,10 @@ def test_a_client_and_an_index_left_behind_are_known_where_they_are_true(capsys)
     assert said(capsys, cases[2001], "newcomers", "without documents") == "newcomers: correct."
     assert said(capsys, cases[2004], "client", "web") == "client: correct."
     assert said(capsys, cases[2004], "shelf", None) == "shelf: correct."
+
+
+def test_a_shelf_may_be_called_by_its_name(case, capsys):
+    assert said(capsys, case, "shelf", "shelf 5") == "shelf: correct."
 
 
 @pytest.mark.parametrize("question", FORM)

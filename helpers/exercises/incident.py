@@ -1,5 +1,6 @@
 """Check answers about an incident of the learner's own choice, as notebook 11 asks for them; all offline."""
 
+import re
 from functools import partial
 from typing import Any
 
@@ -16,17 +17,19 @@ FORM = {
     "newcomers": '"with documents", "without documents" or None',
     "days": "a dict {place: day}",
     "effects": "a table like that of `incidents.investigate`",
-    "innocent": "a list of places",
+    "innocent": "a list of the places with no cost in success or clicks",
 }
+PLACE = r"newcomers|everywhere|shelf \d+|client \w+|traffic|behind the search|desk"
 LOOK = {
     "embedder": "A frozen text keeps its vector, until the embedder changes.",
-    "index": "If an index is left behind, probes of many shelves begin to fail on that day.",
+    "index": "Was there a new embedder at all? If an index is left behind, probes of many shelves "
+    "begin to fail on that day.",
     "shelf": "Which shelf do the probes share that began to fail on one day?",
     "client": "Compare the fall of each client's success, away from a broken shelf.",
     "newcomers": "Are there more queries unlike the past, and does the search serve them?",
     "days": "For each place take a series that nothing else moves.",
     "effects": "Is the log aligned, and are the last ten days compared with the quiet ones?",
-    "innocent": "A thing can be loud and cost nothing.",
+    "innocent": "A thing can be loud and cost no success and no clicks.",
 }
 
 
@@ -38,9 +41,11 @@ def check_case(case: Incident, question: str, answer: Any = ...) -> None:
     embedder : the first day of a new one. index : "rebuilt" for it, or "left behind".
     shelf : the number of the broken one. client : the name of the broken one.
     newcomers : "with documents" or "without documents", if there are more than ever.
-    days : {place: day} of all that happened, to three days; for the places see `incidents.investigate`.
+    days : {place: day} of all that happened, to three days. Places are "newcomers", "everywhere" (embedder),
+        "shelf 5", "client mobile", "traffic" (mix of topics), "behind the search" (clicks), "desk" (tickets).
     effects : a table like that of `incidents.investigate`, to two points.
-    innocent : the places of all that happened and cost less than a point of success and of clicks.
+    innocent : the places of all that happened with no cost in success or clicks: less than a point of each.
+        Tickets do not count.
 
     What it cannot tell you: whether you could have known. A guess that is right is correct, too.
 
@@ -61,7 +66,7 @@ def fault(key: pd.DataFrame, question: str, answer: Any) -> str | None:
     if judge:
         found = judge(key.set_index("where"), attempted(answer))
         return found and f"{found} {LOOK[question]}"
-    return None if _same(attempted(answer), _facts(key)[question]) else LOOK[question]
+    return None if _same(question, attempted(answer), _facts(key)[question]) else LOOK[question]
 
 
 def _judged(case: Incident, question: str, answer: Any) -> str | None:
@@ -69,17 +74,30 @@ def _judged(case: Incident, question: str, answer: Any) -> str | None:
 
 
 def _days(happened: pd.DataFrame, answer: Any) -> str | None:
-    given = dict(answer)
-    days = happened["day"].items()
-    late = sum(place not in given or abs(as_number(given[place]) - day) > 3 for place, day in days)
-    return f"{late} of {len(happened)} are missing or off by more than three days." if late else None
+    given = {str(place).strip().lower(): as_number(day) for place, day in dict(answer).items()}
+    unknown = [place[:40] for place in given if not re.fullmatch(PLACE, place)]
+    if unknown:
+        return f"There is no such place: {', '.join(unknown)}. `help(check_case)` names them."
+    days = happened["day"]
+    missing = len(set(days.index) - set(given))
+    off = [place for place, day in given.items() if place in days and abs(day - days[place]) > 3]
+    absent = [place for place in given if place not in days]
+    said = [f"{missing} of {len(days)} are missing."] if missing else []
+    said += [f"Off by more than three days: {', '.join(off)}."] if off else []
+    said += [f"Nothing happened there: {', '.join(absent)}."] if absent else []
+    return " ".join(said) or None
 
 
 def _effects(happened: pd.DataFrame, answer: Any) -> str | None:
     found = answer[["success", "click"]].astype(float)
     if found.abs().max(axis=None) > 1:
         return "These are points: give fractions."
-    off = (found.sub(happened[["success", "click"]], fill_value=0.0).abs() > 0.02).any(axis=1)
+    off, turned = (
+        (sign * found).sub(happened[["success", "click"]], fill_value=0.0).abs().gt(0.02).any(axis=1)
+        for sign in (1, -1)
+    )
+    if off.any() and not turned.any():
+        return "The sizes are right, and the sign is turned: a loss is negative."
     return f"More than two points off: {', '.join(off.index[off])}." if off.any() else None
 
 
@@ -90,10 +108,12 @@ def _innocent(happened: pd.DataFrame, answer: Any) -> str | None:
     return f"{len(wrong)} too many or too few." if wrong else None
 
 
-def _same(answer: Any, right: Any) -> bool:
+def _same(question: str, answer: Any, right: Any) -> bool:
     if answer is None or right is None:
         return answer is right
-    return str(answer).strip().lower() == right if isinstance(right, str) else as_number(answer) == right
+    if isinstance(answer, str):
+        answer = answer.strip().lower().removeprefix(question).strip()  # such as "shelf 5"
+    return str(answer) == right if isinstance(right, str) else as_number(answer) == right
 
 
 def _facts(key: pd.DataFrame) -> dict[str, Any]:

@@ -35,8 +35,10 @@ def _partner(answer: Any) -> str | None:
         return "The sizes are right. What is lost counts as positive here."
     if abs(given - [everybody, partner]).max() <= 0.1:
         return "These are the two numbers, in the other order: the partner's comes first."
-    if abs(100 * given - [partner, everybody]).max() <= 0.1:
+    if abs(abs(100 * given) - [partner, everybody]).max() <= 0.1:
         return "These are fractions. A point is a hundredth: 0.95 to 0.93 is two points."
+    if abs(given - [partner, everybody]).max() <= 0.6:
+        return "Close, but rounded too far: give a tenth of a point."
     if abs(given[0] - partner) <= 0.1:
         return (
             f"The partner's loss is right. {given[1]:.3g} for everybody is not: take the mean over all rows."
@@ -60,6 +62,8 @@ def _success_line(answer: Any) -> str | None:
 
 def _silent_break(answer: Any) -> str | None:
     events = as_events(answer)
+    if any(event.kind == "remove_docs" and event.topic == 3 for event in events):
+        return "Topic 3 is the one that section 2 has broken. Find another break."
     try:
         log = _week_4(*events)
     except ValueError as error:
@@ -78,7 +82,7 @@ EXERCISES = {
         form="two numbers, (partner, everybody), in points of success lost",
         because="A small client can lose a lot while the average hardly moves. Look at segments first.",
         hints=(
-            "Run the week twice, with the event and without, and subtract: that is beat 3.",
+            "Run the week twice, with the event and without, and subtract: that is section 3.",
             '`outcomes["segment"] == "partner"` marks its rows. They are the same rows in both runs.',
             '`100 * (quiet.outcomes["success"].astype(float) - noisy.outcomes["success"])[rows].mean()`, '
             "with these rows, then with all.",
@@ -98,7 +102,7 @@ EXERCISES = {
         form="a list of `Event`s",
         because="No picture and no score of the queries shows this break. Outcomes do; so does the index.",
         hints=(
-            "Which kinds of `Event` edit something else than the queries? `helpers.events.KINDS` lists all.",
+            "Which kinds of `Event` edit anything but the queries? `helpers.events.KINDS` lists all.",
             "Documents can go while everybody asks the same. One topic may not be enough for three points.",
         ),
     ),

@@ -13,6 +13,7 @@ from helpers.metrics import centroid_distance
 from helpers.synthetic import Event, Product
 
 WEEKS = (34, 35, 36)
+SPAN = (7 * WEEKS[0], 7 * WEEKS[-1] + 7)  # from the first day until the day after the last
 
 
 @cache
@@ -49,14 +50,15 @@ def _growth(power: float = 1.0) -> NDArray[np.float64]:
 
 
 def _noisier(answer: Any) -> str | None:
-    given, right = as_numbers(answer, 2), _growth()
+    given, right, squared = as_numbers(answer, 2), _growth(), _growth(power=2)
     fits = abs(given - right) <= 0.5
     if fits.all():
         return None
     slips = [
         (right[::-1], 0.5, "These are the two numbers, in the other order: PC1 comes first."),
         (-right, 0.5, "The sizes are right. Growth counts as positive, and shrinking as negative."),
-        (_growth(power=2), 0.5, "These are changes of the variance. Its root is the standard deviation."),
+        (squared, 0.5, "These are changes of the variance. Its root is the standard deviation."),
+        (np.array([right[0], squared[1]]), 0.5, "This is the growth of the total variance. Take its root."),
         (right / 100, 0.005, "These are fractions. Asked for are percent: 0.10 is 10 %."),
         (1 + right / 100, 0.005, "These are ratios. A ratio of 1.10 is a growth of 10 %."),
         (100 + right, 0.5, "These are ratios. A ratio of 110 % is a growth of 10 %."),
@@ -64,6 +66,10 @@ def _noisier(answer: Any) -> str | None:
     for numbers, within, message in slips:
         if (abs(given - numbers) <= within).all():
             return message
+    signless = abs(abs(given) - abs(right)) <= 0.5
+    if signless.all():
+        place = "in all dimensions" if fits[0] else "on PC1"
+        return f"Right size, wrong sign {place}. Growth counts as positive, and shrinking as negative."
     if fits[1]:
         return f"The number for all dimensions is right. {given[0]:.3g} on PC1 is not: is your plane frozen?"
     if fits[0]:
@@ -154,6 +160,11 @@ def _seen(log: Log) -> str | None:
 
 def _overlooked(answer: Any) -> str | None:
     events = as_events(answer)
+    for event in events:
+        if event.kind == "spread":
+            return "Section 10 shows already what `spread` can do. Find an event of another kind."
+        if (event.start, event.end) != SPAN:
+            return f"Each event needs start=238, end=259. This one has start={event.start}, end={event.end}."
     try:
         log, quiet = _three_weeks(*events), _three_weeks()
     except ValueError as error:
@@ -163,8 +174,13 @@ def _overlooked(answer: Any) -> str | None:
     seen = _seen(log)
     if seen:
         return seen
-    lost = 100 * (quiet.outcomes["success"].mean() - log.outcomes["success"].mean())
+    kept = _three_weeks(*(event for event in events if event.kind != "remove_docs"))
+    lost = 100 * (quiet.outcomes["success"].mean() - kept.outcomes["success"].mean())
     if lost < 5:
+        if any(event.kind == "remove_docs" for event in events):
+            return (
+                f"Lost documents do not count: with all of them kept, it costs {lost:.1f} points, not five."
+            )
         return f"Both lines stay below their edge, but it costs {lost:.1f} points, and five are asked for."
     return None
 
@@ -185,9 +201,10 @@ EXERCISES: dict[str, Exercise] = {
         judge=_hidden_share,
         form="a function of (plane, reference, week) that returns one number from 0 to 1",
         because="The shift splits at a right angle into a part in the plane and a part off it. Print the "
-        "share of the second under each picture.",
+        "share of the second under each picture. Even of `moved` a good part is hidden: it moved along the "
+        "first axis of the text space, which is not quite PC1, and embeddings are normalised to length one.",
         hints=(
-            "Beat 4 has both lengths: the shift in all dimensions, and the shift in the plane.",
+            "Section 4 has both lengths: the shift in all dimensions, and the shift in the plane.",
             "The part off the plane stands at a right angle to the plane. How do the three lengths relate?",
             "`1 - (in_plane / in_all) ** 2`, with `centroid_distance` for both.",
         ),
@@ -195,12 +212,12 @@ EXERCISES: dict[str, Exercise] = {
     "01-3": Exercise(
         judge=_overlooked,
         form="a list of `Event`s",
-        because="Both lines follow the centre, and this event hardly moves it: it changes a few queries "
-        "a lot, or all of them in no common direction.",
+        because="Both lines follow the centre, and it stays where quiet weeks have it. A mean hardly moves "
+        "when a few queries change a lot, or when changes cancel out.",
         hints=(
             "Both lines follow a mean. Which kinds of `Event` do not push all queries one way?",
-            "A few queries that change a lot, or all of them in directions of their own: `help(Event)`.",
-            "Try `null_vectors`, `spread` or `new_topic`. If it is too large, the mean follows; too small, "
+            "A few queries that change a lot move a mean by little: `help(Event)`.",
+            "Try `null_vectors` or `new_topic`. If it is too large, the mean follows; too small, "
             "and it costs little.",
         ),
     ),

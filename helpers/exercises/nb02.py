@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 
-from helpers.exercises.answers import Exercise, as_number, compare_names, result_of
+from helpers.exercises.answers import Exercise, as_names, as_number, compare_names, result_of
 from helpers.metrics import cluster_chi2, novelty_share, spread_ratio
 from helpers.synthetic import Event, Product
 
@@ -38,9 +38,10 @@ def _pairs(n: int, *events: Event, seed: int) -> Iterator[Windows]:
 
 
 def _unbiased(answer: Any) -> str | None:
-    rng = np.random.default_rng(2)
-    for shift in (0.0, 0.5):
+    rng = np.random.default_rng(6)  # without drift, the unbiased score happens to lie below 0
+    for shift in (0.5, 0.0):  # the shifted one first: the root of the other may not exist
         x, y = rng.normal(size=(60, 5)), rng.normal(shift, 1, size=(40, 5))
+        x[1], y[1] = x[0], y[0]  # two queries, one vector
         fault = _energy_fault(as_number(result_of(answer, x, y)), x, y)
         if fault:
             return fault
@@ -52,6 +53,7 @@ def _energy_fault(given: float, x: NDArray, y: NDArray) -> str | None:
     biased_x, biased_y = cdist(x, x).mean(), cdist(y, y).mean()
     within_x, within_y = biased_x * n / (n - 1), biased_y * m / (m - 1)
     right, biased = between - within_x - within_y, between - biased_x - biased_y
+    apart = [distances[distances > 0].mean() for distances in (cdist(x, x), cdist(y, y))]
     if abs(given - right) <= 1e-4:
         return None
     slips = [
@@ -63,6 +65,11 @@ def _energy_fault(given: float, x: NDArray, y: NDArray) -> str | None:
         (between - biased_x * (n - 1) / n - biased_y * (m - 1) / m, "You corrected the wrong way."),
         (-right, "This has the right size and the wrong sign."),
         (np.sqrt(max(right, 0)), "This is the root. The energy distance of this notebook is the square."),
+        (right + 1 / (n - 1) + 1 / (m - 1),
+         "You took n away from the sum. A similarity to itself is 1, a distance to itself is 0: nothing to "
+         "take away."),
+        (between - sum(apart),
+         "You left out every distance of 0. Two different queries may have one vector: their pair counts."),
     ]  # fmt: skip
     for value, message in slips:
         if abs(given - value) <= 1e-4:
@@ -101,8 +108,11 @@ def _power(score: Callable[..., float], null: list[Windows], changed: list[Windo
 
 
 def _calmer(answer: Any) -> str | None:
+    names = {name.lower() for name in as_names(answer)}
+    if not names:
+        return "At least one of them sees it."
     return compare_names(
-        answer,
+        names,
         _seeing(),
         {
             "novelty": "Less noise brings queries closer to known ones. Does that make strangers, or fewer?",
@@ -143,10 +153,10 @@ def _better_than_chi2(answer: Any) -> str | None:
     mine, other = _share_found(values), _chi2_power()
     if mine >= other + 5:
         return None
-    said = f"It sees the fashion in {mine:.0f} % of the windows, and the cluster counts in {other:.0f} %."
+    said = f"It sees the fashion in {mine:.1f} % of the windows, and the cluster counts in {other:.1f} %."
     if _share_found([-value for value in values]) >= other:
         return f"{said} It falls when a topic comes into fashion: a larger number has to mean more drift."
-    return f"{said} Five points more are asked for."
+    return f"{said} Five points more are asked for: {other + 5:.1f} %."
 
 
 EXERCISES: dict[str, Exercise] = {
@@ -167,7 +177,7 @@ EXERCISES: dict[str, Exercise] = {
         because="The spread of this notebook has no sign, so it sees both. The index gap falls far below "
         "everything that is usual, and nobody looks there: a limit on one side sees one side.",
         hints=(
-            "Beat 9's function `simulate` takes any list of events. What is compared with `null`?",
+            "Section 9's function `simulate` takes any list of events. What is compared with `null`?",
             '`simulate([Event("spread", size=-0.15)], 20, seed=9)`, and the share of rows above '
             "`null.quantile(0.95)`.",
         ),
@@ -176,7 +186,8 @@ EXERCISES: dict[str, Exercise] = {
         judge=_better_than_chi2,
         form="a function of (x, y) that returns one number, larger for more drift",
         because="You made a score for the drift that you fear, and beat a general one at the same rate of "
-        "false alarms.",
+        "false alarms. Mind the yardstick, too: the same chi-squared, counted against all of `calm` instead "
+        "of the 500 queries of `x`, would also have passed.",
         hints=(
             "The chi-squared statistic adds up all 12 clusters. How many of them does a fashion change?",
             "A cluster that gains much is a sign by itself: take the largest gain, in standard deviations.",

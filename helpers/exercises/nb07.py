@@ -110,12 +110,15 @@ def _newcomers(answer: Any) -> str | None:
     if found < 0.1 * new and launch.any():
         return f"Of {new} newcomers it names {found}, and others in their place. Is a newcomer far or near?"
     if calm.mean() > 0.03:
-        return (
-            f"It finds {found} of {new} newcomers, but in another quiet week, without any, "
-            f"it names {calm.sum()} queries. How many may it name there? Take the limit from `quiet`."
-        )
+        said = f"It finds {found} of {new} newcomers, but in another quiet week, without any, it names"
+        said = f"{said} {calm.sum()} of {len(calm)} queries, more than 3 in 100."
+        if calm.mean() > 0.04:
+            return f"{said} Take the limit from `quiet`."
+        return f"{said} A limit that just fits one quiet week is too low for the next: leave room."
     if found < 0.8 * new:
         return f"It names few in a quiet week, as it should, but finds only {found} of {new} newcomers."
+    if found < 0.5 * launch.sum():
+        return f"It names {launch.sum()} rows of the week with newcomers, and {found} of them are new."
     return None
 
 
@@ -142,7 +145,9 @@ def _probes(answer: Any) -> str | None:
     caught = 1 - hypergeom.pmf(0, _product().docs_per_topic, on_shelf, LOST).mean()
     if caught >= CAUGHT:
         return None
-    said = f"{caught:.0%} of the jobs are caught. {len(chosen)} probes know {len(documents)} documents"
+    said = (
+        f"{100 * caught:.2f} % of the jobs are caught. {len(chosen)} probes know {len(documents)} documents"
+    )
     return f"{said}, from {on_shelf.min()} on the shelf with the fewest to {on_shelf.max()}."
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from helpers.exercises.answers import Exercise, UnfitError, as_events, as_numbers, attempted, result_of
 from helpers.exercises.incident import fault
-from helpers.incidents import answer_key, incident
+from helpers.incidents import TODAY, answer_key, incident
 from helpers.log import Log
 from helpers.synthetic import Event, Product
 
@@ -26,10 +26,11 @@ def _three_facts(answer: Any) -> str | None:
         answer = dict(zip(FACTS, answer, strict=True))
     if not isinstance(answer, dict) or set(answer) != set(FACTS):
         raise UnfitError("This is not a dict with these three names.")
-    for question in FACTS:
-        if found := fault(_key(), question, answer[question]):
-            return f"{question}: {found}"
-    return None
+    right = sum(fault(_key(), question, answer[question]) is None for question in FACTS)
+    if right == len(FACTS):
+        return None
+    count = ("None of the three is", "One of the three is", "Two of the three are")[right]
+    return f"{count} right. What did you see for each, and could something else have left it?"
 
 
 @lru_cache
@@ -111,13 +112,19 @@ def _framed(answer: Any) -> str | None:
         return f"{len(answer)} event(s): it takes an innocent and a culprit, and four are enough."
     if not all(10 <= event.start <= 25 for event in answer):
         return "Let each event start from day 10 to 25, so that it has ten days before it and ten after."
+    if any(event.end is not None and event.end < TODAY for event in answer):
+        return f"Let no event end before day {TODAY}: what is over by then looks innocent."
+    if any(event.size == 0 for event in answer):
+        return "An event of size 0 does not happen. Give each one a size."
     try:
-        log = _success(35, 0, *answer)
+        log = _success(TODAY, 0, *answer)
     except ValueError as error:
         return f"The product refuses: {error}."
     charges = [_charge(log, event) for event in answer]
     accused = int(np.argmin(charges))
     event = answer[accused]
+    if sum(other.start == event.start for other in answer) > 1:
+        return f"Two events start on day {event.start} and are charged alike: give each a day of its own."
     said = f"Most is charged to the {event.kind} of day {event.start}, {charges[accused]:+.1f} points"
     if charges[accused] > -2:
         return f"{said}. Two points and more are asked for: make the culprit's loss larger."
@@ -131,7 +138,7 @@ def _framed(answer: Any) -> str | None:
 EXERCISES = {
     "11-1": Exercise(
         judge=_three_facts,
-        form='a dict with "embedder" (a day), "index" and "newcomers" (texts as in section 11)',
+        form='a dict with "embedder" (a day), "index" and "newcomers" (texts as in sections 3 and 5)',
         because="The same two things that were innocent in this notebook are guilty there. "
         "Evidence decides, not what it was last time.",
         hints=(

@@ -19,7 +19,7 @@
 #
 # | To read | To practise | To run | Memory |
 # |---|---|---|---|
-# | 30 minutes | 20 minutes | under a minute | under 700 MB |
+# | 30 minutes | 20 minutes | 20 seconds | 600 MB |
 #
 # ## What you will be able to do
 #
@@ -128,14 +128,14 @@ plots.show(axes)
 # %% [markdown]
 # On them. The clumps are topics, or bundles of topics, and topics stay where they are. The two large marks are the centres of the two windows. You need a magnifying glass to tell them apart, which is how a quiet week should look.
 #
-# One line in the code above is suspicious: "up to the signs". It looks like a footnote. It is the next beat.
+# One line in the code above is suspicious: "up to the signs". It looks like a footnote. It is the next section.
 
 # %% [markdown]
 # ## 2. What if you refit every week?
 #
 # Many dashboards call `fit_transform` on whatever week is at hand. It is one line, and the picture of *that* week is the best possible one.
 #
-# **Predict.** Refit PC1 in each of the 26 quiet weeks, with a singular value decomposition (SVD). In how many weeks does it point the other way than the frozen one? Put your number in place of the dots. And does it matter which solver you use?
+# **Predict.** Refit PC1 in each of the 26 quiet weeks, with a singular value decomposition (SVD). In how many weeks does it point the other way than the frozen one? Write your number in place of the dots, without quotes: 5, say. And does it matter which solver you use?
 
 # %% tags=["predict"]
 guess = ...  # of 26 weeks
@@ -163,12 +163,12 @@ for solver in (by_svd, by_eigh, by_sklearn):
 print("|cos| of weekly and frozen direction, typical and worst week:")
 for number, column in zip((1, 2), cosine.T, strict=True):
     print(f"      PC{number}: {np.median(column):.3f}, {column.min():.3f}")
-reveal(guess, flipped["by_svd"], "of 26 weeks turned around")
+reveal(guess, flipped["by_svd"], "of 26")
 
 # %% [markdown]
 # Same data, three solvers, three answers. If $v$ is an eigenvector then so is $-v$; nothing in the mathematics prefers one of them. The SVD and `eigh` return whichever their arithmetic ran into, on another machine perhaps the other one. scikit-learn makes the largest entry positive. That is better, and not safe: when two entries are nearly equally large, a noisy week decides, and the picture turns over.
 #
-# The last lines leave the sign aside. The |cos| of the angle between the weekly and the frozen direction is 1 for the same direction. Weekly PC1 is a good copy of the frozen one. PC2 is a worse one: PC3 is not much weaker than PC2 (beat 4 prints both), and directions of similar strength mix.
+# The last lines leave the sign aside. The |cos| of the angle between the weekly and the frozen direction is 1 for the same direction. Weekly PC1 is a good copy of the frozen one. PC2 is a worse one: PC3 is not much weaker than PC2 (section 4 prints both), and directions of similar strength mix.
 #
 # What does this do to a chart? Follow something that cannot move: the average position, on PC1, of the queries that were answered from topic 11.
 
@@ -259,23 +259,24 @@ total = centre_shift(reference, hidden)
 in_plane = centre_shift(plane.transform(reference), plane.transform(hidden))
 print(f"centre shift: {total:.3f} in all dimensions, {in_plane:.3f} in the plane")
 as_usual = centre_shift(plane.transform(reference), plane.transform(weeks[4]))
-print(f"the same week without the event: {as_usual:.3f} in the plane")
+largest = max(centre_shift(plane.transform(reference), plane.transform(week)) for week in weeks.values())
+print(f"the same week without the event: {as_usual:.3f} in the plane; largest quiet week: {largest:.3f}")
 without = quiet.week(4).outcomes["success"].mean()
 print(f"success: {without:.3f} without the event, {log.outcomes['success'].mean():.3f} with it")
-reveal(guess, round(100 * in_plane / total), "% of the distance")
+reveal(guess, round(100 * in_plane / total), "%")
 print("helpers.metrics agrees:", np.isclose(total, centroid_distance(reference, hidden)))
 
 # %%
 axes = plots.canvas(1, 2, width=9, height=4.2)
 before, after = full.transform(reference)[::10], full.transform(hidden)[::3]
 labels = ("reference", "every query moved")
-titles, last = ["PC1 and PC2: nothing to see", "PC63 and PC64: every query moved"], ("PC63", "PC64")
+titles, last = ["PC1 and PC2: little to see", "PC63 and PC64: every query moved"], ("PC63", "PC64")
 plots.scatter(axes[0, 0], before[:, :2], after[:, :2], labels=labels, title=titles[0])
 plots.scatter(axes[0, 1], before[:, 62:], after[:, 62:], labels=labels, title=titles[1], axes_names=last)
 plots.show(axes)
 
 # %% [markdown]
-# Same queries, twice. On the left you would sign it off: the centre is not much further away than in the same week without the event, as the cell above prints. On the right there are two clouds. The event is not subtle: the product loses nearly ten points of success. It just does not happen in the directions that PCA finds interesting.
+# Same queries, twice. On the left you would sign it off: the centre is barely further away than in the most restless of the 26 quiet weeks, as the cell above prints. (Section 9 makes a ruler of that.) On the right there are two clouds. The event is not subtle: the product loses nearly ten points of success. It just does not happen in the directions that PCA finds interesting.
 #
 # **So what.** Report two numbers with every picture: the shift of the centre *in the plane*, which the reader can see, and the shift in *all dimensions*, which they cannot. `centroid_distance` computes both; open `helpers/metrics.py` and you will recognise the two lines. When they disagree, the picture is looking the wrong way.
 
@@ -318,7 +319,7 @@ print(f"ratio B / A: {pair['Week B'].std() / pair['Week A'].std():.3f}")
 #
 # Now the reading lesson. Three things can happen to a cloud: it **slides** (mean shift), it **grows or shrinks** (spread change), or an **island** appears (new cluster). Each is injected here alone, and absurdly large, so that you see it.
 #
-# This beat uses another product, `Product(seed=6)`. You will find out why.
+# This section uses another product, `Product(seed=6)`. You will find out why.
 #
 # **Predict.** A, B and C are drawn by lot: which is the mean shift, which the spread change, which the new cluster?
 
@@ -383,7 +384,7 @@ table = pd.DataFrame({name: read(week) for name, week in small.items()}).T
 pd.concat([table, limits.rename(index="{} of 26 quiet weeks".format)]).map("{:.3f}".format)
 
 # %% [markdown]
-# To the eye they are gone, all three. Compare each with the last two rows: the range of half a year in which nothing happened on this product. All nine numbers are inside it but one, the spread of the new cluster on PC1, which leaves it by less than 0.01. No eye can see that. A better number could, and notebook 02 looks for it.
+# To the eye they are gone, all three. Compare each with the last two rows: the range of half a year in which nothing happened on this product. All nine numbers are inside it but one, the spread on PC1 of the week with the new cluster, which leaves it by less than 0.01. No eye can see that. A better number could, and notebook 02 looks for it.
 
 # %% [markdown]
 # ## 7. Why is there no island?
@@ -436,7 +437,7 @@ positions = np.array([week.mean(axis=0) - base.mean(axis=0) for week in seen])
 errors = np.array([np.sqrt(base.var(axis=0) / len(base) + week.var(axis=0) / len(week)) for week in seen])
 outside = ((positions / errors) ** 2).sum(axis=1) > 2.45**2
 print(f"outside their 95 % ellipse: {outside.sum()} of {len(seen)}; expected {0.05 * len(seen):.1f}")
-reveal(guess, outside.sum(), "of 26 weeks outside")
+reveal(guess, outside.sum(), "of 26")
 fashion = product.run(days=7, start=28, events=[Event("mix", start=28, size=0.8, topic=11)])
 in_fashion = plane.transform(fashion.embeddings.astype(float)).mean(axis=0) - base.mean(axis=0)
 ax = plots.canvas(height=4.2)[0, 0]
@@ -457,7 +458,7 @@ plots.show(ax)
 rng = np.random.default_rng(0)
 variance = reference.var(axis=0).sum()
 rows = []
-for n in (100, 300, 1000, 2000):
+for n in (100, 300, 1000, 2000, len(weeks[10])):
     samples = [weeks[10][rng.choice(len(weeks[10]), n, replace=False)] for _ in range(50)]
     shifts = [centroid_distance(reference, sample) for sample in samples]
     widths = [np.ptp(plane.transform(sample)[:, 0]) for sample in samples]
@@ -467,7 +468,7 @@ table = pd.DataFrame(rows, columns=["queries", "centre shift", "by chance alone"
 table.set_index("queries").map("{:.3f}".format)
 
 # %% [markdown]
-# The smaller the window, the larger its "drift". Chance alone gives $\sqrt{\operatorname{tr} S\,(1/n_{\text{cur}} + 1/n_{\text{ref}})}$, with $\operatorname{tr} S$ the total variance: the middle column. At 100 queries that is all there is. At 2000 the rest is the week's own wandering. The cloud from its leftmost to its rightmost point, meanwhile, gets narrower, because extremes are rare. Neither has anything to do with the product.
+# The smaller the window, the larger its "drift". Chance alone gives $\sqrt{\operatorname{tr} S\,(1/n_{\text{cur}} + 1/n_{\text{ref}})}$, with $\operatorname{tr} S$ the total variance: the middle column. At 100 queries that is all there is. With all of the week's queries, in the last row, most of it is the week's own wandering. The cloud from its leftmost to its rightmost point, meanwhile, gets narrower, because extremes are rare. Neither has anything to do with the product.
 #
 # **So what.** A robust reading has three parts. Use the same number of points in all windows, drawn from the whole week. Give the centre and the spread, never the extremes. Judge both by the range of your quiet weeks.
 
@@ -583,7 +584,7 @@ calm = quiet.week(4).embeddings
 print("documents lost, and a quiet week:      same queries, bit for bit:", np.array_equal(sent[4], calm))
 
 # %% [markdown]
-# Users suffer in A, B, C and F, and not in D and E. This is not about your eyes, nor about PCA. The new topic with and without documents is the same set of queries to the last bit; so is the upgrade with a stale and a rebuilt index. The lost documents are, bit for bit, a quiet week. A better projection would not help. Nor would a better score: **no function of the query embeddings can tell a ruinous upgrade from a harmless one.** The difference is in the index, and the index is not in the picture.
+# Users suffer in A, B, C and F, and not in D and E. For A, C and F this is not about your eyes, nor about PCA. The new topic with and without documents is the same set of queries to the last bit; so is the upgrade with a stale and a rebuilt index. The lost documents are, bit for bit, a quiet week. (B is another case: its queries did change, as exercise 01-1 shows.) A better projection would not help. Nor would a better score: **no function of the query embeddings can tell a ruinous upgrade from a harmless one.** The difference is in the index, and the index is not in the picture.
 #
 # **So what.** Pictures of queries say what people *ask*. To learn whether they are *answered*, you have to bring in the index and the outcomes. Notebook 03 does.
 
@@ -613,7 +614,7 @@ print(f"AUC on the rows it was fitted on: {own:.3f}")
 print(f"AUC out of fold:                  {roc_auc_score(side, folds):.3f}")
 print(f"AUC on 400 fresh rows:            {roc_auc_score(side, lda.decision_function(fresh)):.3f}")
 print(f"95 % of the AUCs by pure chance:  0.5 +- {2 * np.sqrt(401 / (12 * 200 * 200)):.3f}")
-reveal(guess, round(own, 2), "on its own rows")
+reveal(guess, round(own, 2), "AUC {} on its own rows")
 
 # %%
 upright = PCA(n_components=1).fit(day)
@@ -665,7 +666,7 @@ check("01-1", (on_pc1, in_all), solution=True)
 # %% [markdown]
 # ### Exercise 01-2: What does the picture hide?
 #
-# A shift of the centre has a part in the plane and a part at a right angle to it. Write a function that says which share of the *squared* shift is off the plane: 0 if the picture shows all of it, 1 if it shows nothing. It is given a fitted PCA of two components and two windows, one row a query. Then try it on the week `hidden` of beat 4 and the week `moved` of beat 3.
+# A shift of the centre has a part in the plane and a part at a right angle to it. Write a function that says which share of the *squared* shift is off the plane: 0 if the picture shows all of it, 1 if it shows nothing. It is given a fitted PCA of two components and two windows, one row a query. Then try it on the week `hidden` of section 4 and the week `moved` of section 3.
 
 
 # %% tags=["exercise"]
@@ -683,15 +684,15 @@ def hidden_share(plane, reference, week):
     return 1 - (in_plane / centroid_distance(reference, week)) ** 2
 
 
-last_axis, first_axis = (hidden_share(plane, reference, week) for week in (hidden, moved))  # beats 4 and 3
+last_axis, first_axis = (hidden_share(plane, reference, week) for week in (hidden, moved))  # sections 4 and 3
 check("01-2", hidden_share, solution=True)
 
 # %% [markdown]
 # ### Exercise 01-3: Slip past both lines (open-ended)
 #
-# Write a list of events for weeks 34 to 36, each with `start=238, end=259`, that change some queries and cost at least five points of success over the three weeks, against the same weeks without them, while neither line of beat 9 rises above its band in any of them: `two_scores` stays at or below the `max` of `bands`. (Lost documents alone do not count: no query changes.) `helpers/events.py` lists what you can break, and there are several ways. What would you plot beside the two lines to see your event? And which event of this kind could happen to your own product?
+# Write a list of events for weeks 34 to 36, each with `start=238, end=259`, that change some queries and cost at least five points of success over the three weeks, against the same weeks without them, while neither line of section 9 rises above its band in any of them: `two_scores` stays at or below the `max` of `bands`. Two things do not count: `spread`, since section 10 has it already, and lost documents, which no query shows: the cost is taken with all documents kept. `helpers/events.py` lists what you can break, and there are several ways. What would you plot beside the two lines to see your event? And which event of this kind could happen to your own product?
 #
-# Further: in beat 2, fit the plane on `weeks[0]` instead of the four reference weeks. How do the two |cos| lines change, and why? In beat 6, find the smallest share of the new topic that your eye still sees, then let somebody else look, without telling them the number.
+# Further: in section 2, fit the plane on `weeks[0]` instead of the four reference weeks. How do the two |cos| lines change, and why? In section 6, find the smallest share of the new topic that your eye still sees, then let somebody else look, without telling them the number.
 
 # %% tags=["exercise"]
 overlooked = ...  # such as [Event(..., start=238, end=259)]
@@ -706,7 +707,7 @@ check("01-3", overlooked, solution=True)
 # ## Recap
 #
 # - You froze mean and directions on a reference. A weekly refit turned PC1 around in some quiet weeks, how many depended on the solver, and it removed the one real shift.
-# - You drew the scree: two components held under a quarter of the variance. An event in the last directions moved every query and left the plane still; the centre shift in all dimensions found it.
+# - You drew the scree: two components held under a quarter of the variance. An event in the last directions moved every query and hardly showed in the plane; the centre shift in all dimensions found it.
 # - You shared axes and bins, drew equal numbers of points, and judged centres by the range of 26 quiet weeks, because the standard error called most of those an alarm.
 # - You read slide, shrink and island at absurd sizes, and saw them vanish at real ones. Of 40 new topics, one made an island in the plane.
 # - You saw six incidents with one picture, three of them bit for bit indistinguishable from a harmless twin, and a perfect picture of nothing that failed on fresh rows.

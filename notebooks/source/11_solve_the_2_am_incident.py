@@ -19,7 +19,7 @@
 #
 # | To read | To practise | To run | Memory |
 # |---|---|---|---|
-# | 25 minutes | 40 minutes | under a minute | under 700 MB |
+# | 25 minutes | 40 minutes | 40 seconds | 650 MB |
 #
 # ## What you will be able to do
 #
@@ -138,10 +138,11 @@ style = {"events": {}, "outcomes": [], "xlabel": "day"}
 plots.joined_timelines(axes, raw.loc[-14:], bands=raw.loc[QUIET], title=title, **style)
 plots.show(axes)
 print("ringing since day:", ringing)
-reveal(guess, ringing["query_drift"], "(day)", close=0)
+print("novelty (%), days 16 to 23:", (100 * raw["novelty"]).loc[16:23].round().astype(int).tolist())
+reveal(guess, ringing.get("query_drift", "no day"), "day {}", close=0)
 
 # %% [markdown]
-# Novelty moves on day 18, and again on day 20. `query_drift` jumps on day 20, from one day to the next, far above anything it has ever shown, and stays. The gap moves on day 22, and wavers.
+# Novelty moves on day 18, and again on day 20, as the second line says. `query_drift` jumps on day 20, from one day to the next, far above anything it has ever shown, and stays. The gap moves on day 22, and wavers.
 #
 # By now the team's channel has a theory: the drift alarm of day 20 is huge, and two days later the search broke. "Roll back whatever it was." Do not, yet. An alarm that is loud and early is a suspect, not a culprit.
 #
@@ -161,7 +162,7 @@ print("probes that fail, days 17 to 24:", failing[17:25].tolist(), "of", len(cas
 
 # %%
 embedder = 20  # None, if there was no new one
-index = "rebuilt"  # or "left behind"
+index = "rebuilt"  # or "left behind", or None without a new embedder
 check_case(case, "embedder", embedder)
 check_case(case, "index", index)
 
@@ -282,6 +283,8 @@ for name, line in {"clicks": clicks, "tickets": tickets}.items():
 # ## 7. Since when?
 #
 # For each thing that you found, take a series that, by now, only *it* can move: novelty after alignment, with no client ill. `onset` splits a series where the means before and after differ most.
+#
+# Each thing has a *place*, the row of section 8 in which it shows: `newcomers`; `everywhere` for an embedder; `shelf 5` or `client mobile`. Tickets that changed at equal answers have the place `desk`, clicks `behind the search`, a changed mix of topics `traffic`.
 
 # %%
 evidence = {
@@ -305,7 +308,7 @@ days = {"newcomers": 18, "everywhere": 20, "shelf 5": 22, "behind the search": 2
 check_case(case, "days", days)
 
 # %% [markdown]
-# Four things happened within a week (`everywhere` is the name of section 8 for what concerns all queries, here the embedder). Three of the days are facts: vectors and probes changed overnight, and 60 documents came on the newcomers' day. The fourth is an estimate: clicks are coin flips, and the best split of a noisy line can miss by a few days. Say "about day 21" in the summary, not "day 21".
+# Four things happened within a week (`everywhere` is here the embedder). Three of the days are facts: vectors and probes changed overnight, and 60 documents came on the newcomers' day. The fourth is an estimate: clicks are coin flips, and the best split of a noisy line can miss by a few days. Say "about day 21" in the summary, not "day 21".
 #
 # ## 8. What broke what, and by how much?
 #
@@ -337,29 +340,38 @@ effects = effects.groupby(place, sort=False).sum()
 check_case(case, "effects", effects)
 
 # %%
-innocent = ["newcomers", "everywhere"]
+# Your turn: which places of `days` cost less than a point of success, and of clicks? Tickets do not count.
+innocent = ...  # a list of places
 check_case(case, "innocent", innocent)
 
 # %% [markdown]
 # ## 9. What do you write?
 #
-# A summary that somebody can act on at nine in the morning: what is broken and since when, who is hurt and how much, what was suspected and is innocent, and what you do not know. Every number comes from a variable above, an answer that a check has confirmed or a result. A number typed into a sentence is wrong by the next edit. (The page compared with 14 quiet days, the summary with 28, so the change differs a little.)
+# A summary that somebody can act on at nine in the morning: what is broken and since when, who is hurt and how much, what was suspected and cost no success and no clicks, and what you do not know. Every number comes from a variable above, an answer that a check has confirmed or a result. A number typed into a sentence is wrong by the next edit. (The page compared with 14 quiet days, the summary with 28, so the change differs a little.)
 
 # %%
 TO_DO = {"newcomers": "give them documents", "everywhere": "rebuild the index", "traffic": "nothing"}
-WHAT = {"everywhere": "new embedder"}
 TO_DO |= {"shelf": "restore its documents", "client": "call its team", "behind": "call the page's owners"}
 points = (100 * effects).round(1) + 0.0
 change = 100 * (now.outcomes[["success", "click"]].mean() - past.outcomes[["success", "click"]].mean())
 print("INCIDENT SUMMARY, days 25 to 34 against 28 quiet days, in points")
 print(f"Success {change['success']:+.1f}, click-through {change['click']:+.1f}. Of these:")
-for place, row in points[points.min(axis=1) <= -1].iterrows():
+costly = points[points.min(axis=1) <= -1]
+for place, row in costly.iterrows():
     print(f"- {place}, since about day {days.get(place, '?')}: success {row['success']:+.1f},", end=" ")
     print(f"click-through {row['click']:+.1f}. To do: {TO_DO[place.split()[0]]}.")
-print("Innocent:", ", ".join(f"{WHAT.get(place, place)} (day {days.get(place, '?')})" for place in innocent))
-print(f"Embedder: new since day {embedder}, index {index}. Newcomers: {newcomers}.")
+
+# %%
+NAME = {"everywhere": "new embedder"}
+cleared = [f"{NAME.get(place, place)} (day {days[place]})" for place in days if place not in costly.index]
+print("No cost in success or clicks:", ", ".join(cleared) or "nothing that was found", end=".\n")
+model = "the old one" if embedder is None else f"new since day {embedder}, index {index}"
+print(f"Embedder: {model}. Newcomers: {newcomers or 'no more than ever'}.")
 print("No client stands out." if client is None else f"Hurt most: client {client}.")
-print(f"Shelf {shelf}: {case.documents.diff().min():+.0f} documents, {failing[-1]} probes fail.")
+lost = f"{case.documents.diff().min():+.0f} documents"
+print(
+    "No shelf is broken" if shelf is None else f"Shelf {shelf}: {lost}", end=f"; {failing[-1]} probes fail.\n"
+)
 print(f"Tickets at equal answers: {tickets.loc[25:].mean() / tickets.loc[0:15].mean() - 1:+.0%}.")
 print("Not known: who did it, and why.")
 
@@ -391,7 +403,7 @@ plots.show(axes)
 # %% [markdown]
 # ## 11. Can you solve your own?
 #
-# Take a number, such as your row in the class register. Neighbouring numbers have different kinds of causes, two to four of them. Set it below, replace each `...` when you have an answer, and run the cell as often as you like. `help(check_case)` says what each question wants. Reuse the cells above: `case = mine`, then from the top, with your own eyes instead of these sentences. Two hints: a noisy client makes novel queries as well, so look for newcomers away from it; and more of one topic shows in the shares of the first answers' shelves.
+# Take a number, such as your row in the class register. Neighbouring numbers have different kinds of causes, two to four of them. Set it below, replace each `...` when you have an answer, and run the cell as often as you like. `help(check_case)` says what each question wants. Reuse the cells of sections 1 to 9: `case = mine`, then from the top, with your own answers in place of those of this incident, and your own eyes instead of these sentences. Two hints: a noisy client makes novel queries as well, so look for newcomers away from it; and more of one topic shows in the shares of the first answers' shelves.
 
 # %%
 mine = incidents.incident(23)  # your number
@@ -485,7 +497,7 @@ check("11-1", facts, solution=True)
 #
 # $$\frac{1}{n^2} \sum_{\text{sessions}} \Big( \sum_{i \text{ in session}} (x_i - m) \Big)^2 ,$$
 #
-# and the variance of the change is the sum over both windows. `outcomes["session"]` names each query's session. Then ask it about `incidents.incident(11, queries_per_day=150)`: which changes would you still sign?
+# and the variance of the change is the sum over both windows. `outcomes["session"]` names each query's session. Then ask it about the log of `incidents.incident(11, queries_per_day=40)`: of days 25 to 34 against days -28 to -1, which of success, click, no answer and escalation would you still sign?
 
 
 # %% tags=["exercise"]
@@ -512,7 +524,7 @@ check("11-2", change_of, solution=True)
 # %% [markdown]
 # ### Exercise 11-3: Frame an innocent (open-ended)
 #
-# Write a list of two to four events, each from day 10 to 25, in which an innocent one looks guiltiest. They happen to `Product(11, queries_per_day=1200)` on days 0 to 34 (`from helpers.synthetic import Product`, to try it yourself). Before-and-after is the one of "When this misleads you": mean success of the ten days from an event's start, minus that of the ten days before. It should charge your innocent with a loss of two points or more, *more than it charges any other event of the list*. And the innocent's true effect on success, the leave-one-out counterfactual of days 25 to 34, should be less than half a point either way. There are several ways; `help(Event)` lists what can happen, and how it can grow.
+# Write a list of two to four events, in which an innocent one looks guiltiest. Each starts from day 10 to 25 and does not end before day 35. They happen to `Product(11, queries_per_day=1200)` on days 0 to 34 (`from helpers.synthetic import Product`, to try it yourself). Before-and-after is the one of "When this misleads you": mean success of the ten days from an event's start, minus that of the ten days before. It should charge your innocent with a loss of two points or more, *more than it charges any other event of the list*. And the innocent's true effect on success, the leave-one-out counterfactual of days 25 to 34, should be less than half a point either way. There are several ways. `helpers.events.KINDS` lists what can happen, `help(Event)` how it can grow.
 #
 # Which release of your own product stood beside something that had been getting worse for weeks?
 #

@@ -30,6 +30,17 @@ def nearest(reference, quiet, current):
     return list(np.argsort(nearest_distance(current, reference))[:20])
 
 
+def all_of_them(reference, quiet, current):
+    """Every row, but only where there are newcomers."""
+    found = by_quantile(reference, quiet, current)
+    return np.arange(len(current)) if len(found) > 80 else found
+
+
+def just_fitting(reference, quiet, current):
+    limit = np.quantile(nearest_distance(quiet, reference), 0.97)
+    return np.flatnonzero(nearest_distance(current, reference) > limit)
+
+
 def own_limit(reference, quiet, current):
     novelty = nearest_distance(current, reference)
     return np.flatnonzero(novelty > np.quantile(novelty, 0.95))
@@ -75,6 +86,8 @@ ANSWERS = {
         "wrong": [
             (top_hundred, "Take the limit from `quiet`"),
             (own_limit, "Take the limit from `quiet`"),
+            (just_fitting, "more than 3 in 100. A limit that just fits"),
+            (all_of_them, "rows of the week with newcomers, and"),
             (in_sample, "Where does the limit come from"),
             (nearest, "far or near"),
             (by_maximum, "finds only"),
@@ -87,7 +100,7 @@ ANSWERS = {
     "07-3": {
         "correct": [SPREAD, SPREAD.tolist()[::-1], ONCE.to_numpy(np.int16)],
         "wrong": [
-            (RANDOM, "54% of the jobs are caught. 120 probes know"),
+            (RANDOM, "% of the jobs are caught. 120 probes know"),
             (SPREAD.head(60), "60 probes know 60 documents"),
             (table["row"], "you can afford 120"),
             (table["row"][~right].head(5), "no confirmed first answer"),

@@ -40,6 +40,7 @@ def spoilt(change=1.0, error=1.0):
 
 DECAY = Event("spread", start=10, size=0.3, shape="ramp")
 UPGRADE = Event("rotation", start=20, size=0.5, index_follows=True)
+GONE = Event("null_vectors", start=18, end=22, size=0.1)
 
 ANSWERS = {
     "11-1": {
@@ -50,10 +51,10 @@ ANSWERS = {
             {**FACTS, "embedder": "18"},
         ],
         "wrong": [
-            ({**FACTS, "embedder": 22}, "embedder: A frozen text"),
-            ({**FACTS, "embedder": None}, "embedder: A frozen text"),
-            ({**FACTS, "index": "rebuilt"}, "index: If an index is left behind"),
-            ({**FACTS, "newcomers": "with documents"}, "newcomers: Are there more"),
+            ({**FACTS, "embedder": 22}, "Two of the three are right"),
+            ({**FACTS, "embedder": None}, "Two of the three are right"),
+            ({**FACTS, "index": "rebuilt", "newcomers": "with documents"}, "One of the three is right"),
+            ((20, "rebuilt", "with documents"), "None of the three is right"),
             ({"embedder": 18}, "not a dict with these three names"),
             ({**FACTS, "embedder": "late"}, "not a number"),
         ],
@@ -82,6 +83,13 @@ ANSWERS = {
             ([UPGRADE, Event("remove_docs", start=22, size=0.7, topic=5)], "that one is guilty"),
             ([UPGRADE, Event("remove_docs", start=22, size=0.1, topic=5)], "Two points and more"),
             ([DECAY], "an innocent and a culprit"),
+            (
+                [Event("spread", start=20, end=25, size=0.3), Event("ui", start=21, size=0.08)],
+                "Let no event end",
+            ),
+            ([GONE, Event("ui", start=18, size=0.0)], "Let no event end"),
+            ([DECAY, Event("ui", start=20, size=0.0)], "size 0 does not happen"),
+            ([Event("ui", start=20, size=0.08), Event("spread", start=20, size=0.3)], "charged alike"),
             ([DECAY, Event("ui", start=2, size=0.1)], "from day 10 to 25"),
             ([DECAY, Event("remove_docs", start=12, size=0.1, topic=99)], "refuses"),
             ("rotation", "not a list of events"),

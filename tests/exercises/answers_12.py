@@ -39,32 +39,32 @@ def mean_of(column, sign):
 def beyond(score, limit):
     """Return an alarm that rings `limit` standard deviations above the quiet weeks."""
 
-    def alarm(quiet, week):
-        usual = [score(log) for log in quiet]
+    def alarm(past, week):
+        usual = [score(log) for log in past]
         return score(week) > np.mean(usual) + limit * np.std(usual)
 
     return alarm
 
 
-def far_off(quiet, week):
-    usual = [log.outcomes["best_similarity"].mean() for log in quiet]
+def far_off(past, week):
+    usual = [log.outcomes["best_similarity"].mean() for log in past]
     return abs(week.outcomes["best_similarity"].mean() - np.mean(usual)) > 2 * np.std(usual)
 
 
-def moved(quiet, week):
-    centre = [log.embeddings.mean(axis=0, keepdims=True).repeat(2, axis=0) for log in quiet]
+def moved(past, week):
+    centre = [log.embeddings.mean(axis=0, keepdims=True).repeat(2, axis=0) for log in past]
     usual = [centroid_distance(np.vstack(centre), rows) for rows in centre]
     return centroid_distance(np.vstack(centre), week.embeddings) > max(usual)
 
 
-def beyond_all(quiet, week):
-    worst = max(log.outcomes["no_answer"].mean() for log in quiet)
+def beyond_all(past, week):
+    worst = max(log.outcomes["no_answer"].mean() for log in past)
     return int(week.outcomes["no_answer"].mean() > worst)
 
 
 ANSWERS = {
     "12-1": {
-        "correct": [519, 520.0, np.float32(518.6), "519", np.array([525])],
+        "correct": [519, 520.0, np.float32(518.6), "519", np.array([540]), 500],
         "wrong": [
             (191, "if all queries were independent"),
             (231, "design effect of success"),
@@ -74,7 +74,8 @@ ANSWERS = {
             (2239, "not the square of the trace"),
             (338, "covariance of the digits"),
             (916, "covariance of the digits"),
-            (300, "too small"),
+            (300, "300 rows are too few."),
+            (1040, "1,040 rows are too many."),
         ],
     },
     "12-2": {
@@ -93,14 +94,17 @@ ANSWERS = {
             beyond(mean_of("best_similarity", -1), 3),
             beyond(mean_of("no_answer", 1), 4),
             beyond_all,
+            beyond(lambda log: 1 - log.outcomes["click"].mean(), 3),
         ],
         "wrong": [
             (far_off, "a new topic with documents"),
             (moved, "an upgrade with a rebuilt index"),
-            (lambda quiet, week: True, "of them quiet"),
-            (lambda quiet, week: False, "It misses an upgrade with a stale index"),
-            (lambda quiet, week: week.outcomes["success"].mean() < 0.93, "raised KeyError"),
-            (lambda quiet, week: week.outcomes["no_answer"] > 0.1, "One number is asked for"),
+            (lambda past, week: True, "of them quiet"),
+            (lambda past, week: False, "It misses an upgrade with a stale index"),
+            (lambda past, week: week.outcomes["success"].mean() < 0.93, "success is not there: nobody knows"),
+            (lambda past, week: week.outcomes.topic.max() > 11, "topic is not there: nobody knows"),
+            (lambda past, week: week.outcomes["helpful"].mean() < 0.5, "raised KeyError"),
+            (lambda past, week: week.outcomes["no_answer"] > 0.1, "One number is asked for"),
         ],
     },
 }
