@@ -62,7 +62,7 @@ class RandomFeatureMean:
     seed : of the frequencies. Only states of the same seed, gamma and sizes can be compared or merged.
     half_life : None to remember all alike; else a row's weight halves in this time. Weights are those of
         panes of a quarter of it.
-    memory : how long panes are kept, by default ten half-lives.
+    memory : how long panes are kept, in the unit of half_life; by default ten half-lives.
 
     Rows are rounded to 2^-16 of the bandwidth, phases to 1/4096 of a turn. Rows that are so long that a
     phase would not be exact are refused: beyond some ten thousand bandwidths at d = 384 (`largest`).

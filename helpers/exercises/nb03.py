@@ -40,6 +40,8 @@ def _panels(answer: Any) -> str | None:
     names = {name.lower().replace("_", " ") for name in as_names(answer)}
     names = {{"click": "click-through", "clicks": "click-through"}.get(name, name) for name in names}
     drift = "'drift' does not belong: it is made of the queries alone. Are those of the two runs not equal?"
+    if names < _panels_that_move():
+        return "What you have belongs in it, and something is missing."
     return compare_names(names, _panels_that_move(), {"drift": drift})
 
 
@@ -59,7 +61,11 @@ def _slips(p: NDArray, q: float) -> list[tuple[NDArray, str]]:
     k = np.sort(rank[~below]).min(initial=len(p) + 1)
     right = false_discovery_control(p) <= q
     return [
-        (right[p.argsort()], "The number of findings is right, but they stand in the order of size."),
+        (
+            right[p.argsort()],
+            "The number of findings is right, but they stand in the order of size, not "
+            "in the order they came in.",
+        ),
         (rank < k, "It stops at the first p-value above its line. What does 'the largest k' mean?"),
         (below, "It asks each p-value for its own line. All of the k smallest are findings."),
         (p <= q / len(p), "It compares every p-value with q / m. The line rises with the rank."),
@@ -67,9 +73,18 @@ def _slips(p: NDArray, q: float) -> list[tuple[NDArray, str]]:
     ]
 
 
+def _called(function: Any, p: NDArray, q: float) -> Any:
+    try:
+        return result_of(function, p.copy(), q)
+    except UnfitError as misfit:
+        if (false_discovery_control(p) <= q).any():
+            raise
+        raise UnfitError(f"{misfit} What if none passes, as here?") from None
+
+
 def _findings(answer: Any) -> str | None:
     for p, q in _p_values():
-        found = np.asarray(result_of(answer, p.copy(), q))
+        found = np.asarray(_called(answer, p, q))
         if found.shape != p.shape or not np.isin(found, [0, 1]).all():
             raise UnfitError(f"For {len(p)} p-values it must return as many booleans, one for each.")
         if (found == (false_discovery_control(p) <= q)).all():
@@ -132,7 +147,7 @@ COLUMNS = ["segment", "best_similarity", "no_answer", "click", "success"]
 HARMLESS: dict[str, list[Event]] = {
     "nothing at all": [],
     "a launch without documents": [Event("new_topic", size=0.06)],
-    "a stale upgrade": [Event("rotation", size=0.3)],
+    "a stale upgrade": [Event("rotation", size=0.5)],  # some clusters fall as far as a shelf, all fall
     "noisier queries": [Event("spread", size=0.1)],
     "a new page": [Event("ui", size=0.12)],
 }
@@ -179,7 +194,8 @@ EXERCISES = {
     "03-1": Exercise(
         judge=_panels,
         form="a list of names of panels, as texts",
-        because="Everything that people feel moved, and the drift score did not: it cannot see the index.",
+        because="All that people feel moved: three outcomes in weeks 4, 5, 9 and 10, escalations in 4 to 11, "
+        "since tickets come late. The drift score did not: it cannot see the index.",
         hints=(
             "Build the three events anew, with `index_follows` on the other one, and run the same days.",
             "Compare `by_window(…, days=7)` of both runs, column by column. What brings a ticket about?",

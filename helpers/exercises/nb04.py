@@ -1,12 +1,12 @@
 """What judges the exercises of notebook 04."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from helpers.charts import (
     average_run_length,
@@ -24,29 +24,28 @@ from helpers.exercises.answers import (
     compare_number,
     result_of,
 )
-from helpers.synthetic import Event, Product
-from helpers.years import SCORES, daily_scores, standardise
+from helpers.years import SCORES
 
 # 04-1: an EWMA that forgets more slowly
 
 
 @cache
-def _delays(weight: float = 0.05, limit_of: float = 0.05) -> tuple[float, float]:
+def _memory_delays(weight: float = 0.05, limit_of: float = 0.05) -> tuple[float, float]:
     limit = run_length_limit(partial(ewma, weight=limit_of), 91)
     small, large = (average_run_length(partial(ewma, weight=weight), limit, shift=s) for s in (0.5, 3.0))
     return small, large
 
 
 def _memory(answer: Any) -> str | None:
-    given, right = as_numbers(answer, 2), np.array(_delays())
+    given, right = as_numbers(answer, 2), np.array(_memory_delays())
     if abs(given - right).max() <= 0.1:
         return None
     slips: list[tuple[Any, str]] = [
         (
-            _delays(limit_of=0.2),
+            _memory_delays(limit_of=0.2),
             "The limit is still that of weight 0.2. A budget has another limit for each chart.",
         ),
-        (_delays(0.2, 0.2), "These are the delays with weight 0.2."),
+        (_memory_delays(0.2, 0.2), "These are the delays with weight 0.2."),
         (right[::-1], "These are the two numbers, in the other order: the small shift comes first."),
     ]
     for slip, message in slips:
@@ -77,12 +76,15 @@ def _history() -> tuple[pd.Series, pd.Series]:
 def _own_days(baseline: pd.Series, daily: pd.Series) -> dict[str, pd.Series]:
     """Return z by what a typical mistake makes of it, "" for the right one."""
     x, usual = np.log(daily), np.log(baseline)
+    by_place = weekday_z(x.reset_index(drop=True), usual.reset_index(drop=True)).set_axis(x.index)
     return {
         "": weekday_z(x, usual),
         "It compares Saturdays with Mondays: one mean and one sd for all days.": (x - usual.mean())
         / usual.std(),
         "It leaves out the logarithm.": weekday_z(daily, baseline),
         "It compares the days with themselves. What is usual is for the baseline to say.": weekday_z(x, x),
+        "It takes weekend days for weekdays: use the number in the index, not the place, and the baseline's "
+        "days of that kind.": by_place,
         "It takes the reference for all days from the weekdays.": (x - _weekdays(usual).mean())
         / _weekdays(usual).std(),
     }
@@ -97,7 +99,9 @@ def _alarm(answer: Any) -> str | None:
     said = result_of(answer, baseline.copy(), daily.copy())
     if np.asarray(said).dtype == bool:
         return "It returns booleans. Return the days on which they are True: the labels of the index."
-    days = {float(day) for day in as_numbers(list(said) if isinstance(said, (set, frozenset)) else said)}
+    days = set(as_numbers(list(said) if isinstance(said, (set, frozenset)) else said).tolist())
+    if any(day % 1 for day in days):
+        return "These are z-scores; return their days, the labels of the index."
     mistakes = {message: set(z.index[z > LIMIT]) for message, z in _own_days(baseline, daily).items()}
     right = mistakes.pop("")
     if days == right:
@@ -124,7 +128,7 @@ def _weeks(answer: Any) -> str | None:
     careful = least(lambda weeks: false_alarm_interval(7 * weeks, level=0.95).high <= 2)
     given = as_number(answer)
     if given == right - 1:
-        return f"{given:.0f} weeks are just too few: look at the second digit of `high`."
+        return f"{given:.0f} weeks are just too few: look at the second decimal of `high`."
     if 7 * (right - 1) < given <= 7 * right:
         return "This counts days. Weeks are asked for."
     slips = [
@@ -136,56 +140,43 @@ def _weeks(answer: Any) -> str | None:
 
 # 04-4: two false alarms a quarter, divided
 
-INCIDENTS = {
-    "stale upgrade": Event("rotation", size=0.25),
-    "new topic": Event("new_topic", size=0.04),
-    "noisier queries": Event("spread", size=0.08),
-    "lost documents": Event("remove_docs", size=0.6, topic=3),
-    "small shift": Event("mean_shift", size=0.06),
-    "topic mix": Event("mix", size=0.8, topic=11),
-}
-
-
-@cache
-def _mean_z() -> pd.DataFrame:
-    """Return how loud each incident (row) is for each monitor, on average over two products."""
-    length, tables = 14, []
-    starts = {name: length * place for place, name in enumerate(INCIDENTS)}
-    events = [
-        replace(event, start=starts[name], end=starts[name] + length) for name, event in INCIDENTS.items()
-    ]
-    for seed in (7, 8):
-        log = Product(seed).run(112 + length * len(events), events, start=-112)
-        scores = daily_scores(log, log.days(-112, -85))
-        z = standardise(scores.loc[0:], scores.loc[-84:-1])
-        tables.append({name: z.loc[day : day + length - 1].mean() for name, day in starts.items()})
-    return sum(pd.DataFrame(table).T for table in tables) / len(tables)
-
 
 @cache
 def _limit(share: float) -> float:
     return run_length_limit(ewma, 91 / share)
 
 
-@cache
-def _first_alarm(shares: tuple[float, ...]) -> pd.Series:
+def _delays(shares: NDArray[np.float64], mean_z: pd.DataFrame) -> pd.Series:
     """Return the mean delay of each incident's quickest monitor; less than 0.01 a quarter is off."""
     on = {monitor: share for monitor, share in zip(SCORES, shares, strict=True) if share >= 0.01}
     delays = {
-        monitor: [average_run_length(ewma, _limit(share), shift=z) for z in _mean_z()[monitor]]
+        monitor: [average_run_length(ewma, _limit(share), shift=z) for z in mean_z[monitor]]
         for monitor, share in on.items()
     }
-    return pd.DataFrame(delays, index=list(INCIDENTS)).min(axis=1)
+    return pd.DataFrame(delays, index=mean_z.index).min(axis=1)
+
+
+def _table(mean_z: Any) -> pd.DataFrame:
+    """Read how loud each incident (row) is for each monitor, as the notebook measured it."""
+    if not isinstance(mean_z, pd.DataFrame) or not set(SCORES) <= set(mean_z) or len(mean_z) != 6:
+        raise UnfitError("The second part is not `mean_z`, the table of section 6.")
+    loud = as_numbers(mean_z[list(SCORES)].to_numpy()).reshape(6, len(SCORES))
+    return pd.DataFrame(loud.clip(-20, 20), index=mean_z.index, columns=SCORES)
 
 
 def _shares(answer: Any) -> str | None:
-    answer = attempted(answer.to_dict() if isinstance(answer, pd.Series) else answer)
-    if not isinstance(answer, Mapping):
-        raise UnfitError("This is not a dict.")
-    wrong = [name for name in (*SCORES, *answer) if (name in SCORES) != (name in answer)]
+    if not isinstance(attempted(answer), (tuple, list)) or len(answer) != 2:
+        raise UnfitError("These are not two things.")
+    shares, mean_z = attempted(answer[0]), _table(answer[1])
+    if not isinstance(shares, (Mapping, pd.Series)):
+        raise UnfitError("The shares are not a dict.")
+    wrong = [name for name in (*SCORES, *shares.keys()) if (name in SCORES) != (name in shares)]
     if wrong:
         return f"'{str(wrong[0])[:40]}': name all four monitors, {', '.join(SCORES)}, and no other."
-    shares = as_numbers([answer[name] for name in SCORES])
+    return _judged(as_numbers([shares[name] for name in SCORES]), mean_z)
+
+
+def _judged(shares: NDArray[np.float64], mean_z: pd.DataFrame) -> str | None:
     if shares.min() < 0 or shares.max() > 4:
         odd = shares.min() if shares.min() < 0 else shares.max()
         return f"{odd:g} is no share of two false alarms a quarter: give numbers from 0 to 2."
@@ -193,13 +184,13 @@ def _shares(answer: Any) -> str | None:
         return f"Together they ring {shares.sum():.3g} times a quarter for nothing; two are allowed."
     if shares.max() < 0.01:
         return "No monitor is on."
-    mine, even = (_first_alarm(tuple(each)) for each in (shares, np.full(4, 0.5)))
+    mine, even = (_delays(each, mean_z) for each in (shares, np.full(4, 0.5)))
     if mine.max() > 28:
         return f"'{mine.idxmax()}' takes {mine.max():.0f} days. Which monitor would see it sooner?"
     if mine.mean() > even.mean() - 0.5:
         return (
-            f"The mean delay is {mine.mean():.1f} days, with the even split {even.mean():.1f}: too little. "
-            f"'{mine.idxmax()}' takes longest, {mine.max():.0f} days."
+            f"The mean delay is {mine.mean():.2f} days, with the even split {even.mean():.2f}: half a day "
+            f"less is asked for. '{mine.idxmax()}' takes longest, {mine.max():.0f} days."
         )
     return None
 
@@ -217,7 +208,7 @@ EXERCISES = {
     "04-2": Exercise(
         judge=_alarm,
         form="a function of (baseline, daily) that returns a list of days",
-        because="Saturdays are judged by Saturdays, and all by days that are neither reference nor today.",
+        because="Weekend days are judged by weekend days, all by days that are neither reference nor today.",
         hints=(
             "`index % 7 >= 5` marks weekends. Take mean and sd of the baseline's logarithms, kind by kind.",
             "`charts.weekday_z` does it for one series and its baseline; it does not take the logarithm.",
@@ -235,12 +226,13 @@ EXERCISES = {
     ),
     "04-4": Exercise(
         judge=_shares,
-        form="a dict from the four monitors to their false alarms a quarter",
-        because="Who never comes first costs budget and finds nothing new. Two good monitors beat four.",
+        form="(shares, mean_z), a dict from the four monitors to their false alarms a quarter, and the table",
+        because="Who never comes first costs budget and finds nothing new. Few good monitors beat four.",
         hints=(
-            "Read the table of delays in section 6: which monitor is the first to find each incident?",
-            "Easy incidents stay easy with a stricter limit. Give the budget to what finds the hard ones.",
-            "Novelty is never much quicker than the gap, and cluster shares hardly than query drift.",
+            "Read `mean_z` row by row: which monitor is loudest? For which incidents is none loud?",
+            "Loud incidents stay easy with a stricter limit. Give the budget to what finds the faint ones.",
+            "The gap is loud in the first four rows. The small shift and the topic mix are faint: two or "
+            "three monitors that are on will do for all six.",
         ),
     ),
 }  # fmt: skip

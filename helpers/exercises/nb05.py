@@ -49,7 +49,7 @@ def _longest(answer: Any) -> str | None:
     if given <= 0 or any(abs(given - value) <= close for value in (right, *dict(slips))):
         return compare_number(given, right, close, slips)
     kept, towards = 100 * _share(given) ** 2, "longer" if given < right else "shorter"
-    return f"With {given:.3g} days, {kept:.0f} % of the score are kept: try a {towards} one."
+    return f"With {given:.3g} days, {kept:.0f} % of the score is kept: try a {towards} one."
 
 
 # --- 05-2 -----------------------------------------------------------------------------------
@@ -61,7 +61,7 @@ def _weighted(values: NDArray, age: NDArray, fall: float = 0.5) -> float:
 
 
 def _call(function: Any, values: NDArray, times: NDArray, half_life: float) -> float:
-    """Call a learner's function; a number that is not finite stays one."""
+    """Call a learner's function; a number that is not finite stays one, and a list of one number counts."""
     with np.errstate(all="ignore"):
         result = result_of(function, values.copy(), times.copy(), half_life)
         try:
@@ -105,7 +105,19 @@ def _recent_mean(answer: Any) -> str | None:
         if not np.isclose(since_1970, right, rtol=1e-4, atol=0):
             says = f"With a clock that counts {unit} since 1970 it says {since_1970:.4g}."
             return f"{says} What stands in the exponent?"
-    return None
+    return _slip_of_long_history(answer)
+
+
+def _slip_of_long_history(answer: Any) -> str | None:
+    """Feed more half-lives than an exponent can hold; neither the first nor the last row is a late one."""
+    rng = np.random.default_rng(6)
+    times = np.r_[0.0, rng.permutation(np.linspace(2, 1200, 399)), 1.0]
+    values = rng.normal(0.7, 0.1, len(times))
+    right, given = _weighted(values, times.max() - times), _call(answer, values, times, 1.0)
+    if np.isclose(given, right, rtol=1e-5, atol=0):
+        return None
+    says = f"Of 1,200 half-lives, in no order, it says {given:.4g}, and the mean is {right:.4g}."
+    return f"{says} From which time do you count the age?"
 
 
 # --- 05-3 -----------------------------------------------------------------------------------
@@ -221,8 +233,8 @@ EXERCISES = {
         form="a function of a machine's number that returns a list of states",
         because="One state says that the queries moved, another shows which ones, on both machines.",
         hints=(
-            "One state for the score, one for the rows: section 9 lists what they answer and weigh.",
-            "A mean that forgets keeps `n_features` sums for each quarter of a half-life in `memory`.",
+            "One state for the score, one for the rows. Section 9 has a mean of 2 kB: does it forget?",
+            "A mean that forgets keeps `n_features` numbers for each quarter of a half-life in `memory`.",
             "For example `n_features=128, half_life=2, memory=10`, and for each machine its own `seed`.",
         ),
     ),

@@ -80,7 +80,8 @@ CASES = (
     (20, 400, 0.15, "fine", "The share is below the objective: far away, on the good side."),
     (112, 700, 0.15, "fine", "The share is above the objective, by less than three standard errors."),
     (15, 60, 0.15, "fine", "The share is above the objective, by less than three standard errors."),
-    (16, 50, 0.15, "ring", "50 are enough. The standard error is that of the objective, not of the share."),
+    (30, 50, 0.15, "ring", "50 are enough: blind begins below."),
+    (16, 50, 0.15, "ring", "The standard error is that of the objective, not of the share."),
     (12, 100, 0.05, "ring", "Here another objective is given."),
     (40, 49, 0.15, "blind", "These are fewer than 50."),
     (0, 8, 0.15, "blind", "These are fewer than 50: no failure among eight is no good news."),
@@ -109,7 +110,7 @@ def _verdicts(answer: Any) -> str | None:
 
 # --- 06-3 -----------------------------------------------------------------------------------
 
-BEGINS, ENDS = 6, 11  # days of an incident, in its 16 days
+BEGINS, ENDS, WITHIN, KEEP = 6, 11, 12, 72  # days of an incident, in its 16 days; hours
 INCIDENTS = {
     "mobile": Event("rotation", start=84 + BEGINS, end=84 + ENDS, size=0.5),
     "partner": Event("spread", start=84 + BEGINS, end=84 + ENDS, size=0.5, segment="partner"),
@@ -135,6 +136,17 @@ def _counters(incident: str | None) -> dict[str, tuple[NDArray, NDArray]]:
     return {name: (_by_hour(log, rows & failed), _by_hour(log, rows)) for name, rows in who.items()}
 
 
+@cache
+def _holiday() -> tuple[NDArray, NDArray]:
+    """Failed searches of partner, and all: a week with three days in which only five come, and all fail."""
+    hourly = [np.diff(counter[: 7 * 24 + 1]) for counter in _counters(None)["partner"]]
+    for counts in hourly:
+        counts[72:144] = 0
+        counts[132] = 5
+    failed, asked = (np.concatenate([[0.0], counts.cumsum()]) for counts in hourly)
+    return failed, asked
+
+
 def _rings(counters: tuple[NDArray, NDArray], window: float, least: float, z: float, keep: float) -> NDArray:
     """When the rule rings, hour by hour."""
     t, objective = HOUR * np.arange(len(counters[0]), dtype=float), OBJECTIVE["failure"]
@@ -155,16 +167,24 @@ def _rule(answer: Any) -> str | None:
         raise UnfitError(f"The window has {window:.3g} hours: give 1 hour to two weeks.")
     if least < 0 or keep < 0:
         raise UnfitError("Neither the queries nor the hours can be negative.")
+    if z <= 0:
+        return f"z = {z:.3g} guards against nothing: give one above 0."
+    if keep > KEEP:
+        return f"{keep:.3g} hours after its condition has ended, an alert is no news: {KEEP} are the most."
     false = {name: _begins(_rings(quiet, window, least, z, keep)) for name, quiet in _counters(None).items()}
     if (rings := sum(false.values())) > 4:
         worst = max(false, key=lambda name: false[name])
         return f"{rings} rings in twelve quiet weeks, {false[worst]} of them for {worst}; four are allowed."
+    if _rings(_holiday(), window, least, z, keep)[120:].any():
+        return "It rings in the holidays, for five queries of one person. Which number guards against that?"
     for segment in INCIDENTS:
         since = _rings(_counters(segment)[segment], window, least, z, keep)[24 * BEGINS :]
         asked = np.diff(_counters(segment)[segment][1]).mean() * window
         if not since.any():
             return f"It never rings for {segment}, of which a window holds {asked:.0f} queries on average."
-        if (delay := int(np.argmax(since))) > 24:
+        if since[0]:
+            return f"It is on already when the incident of {segment} begins, so that nobody hears of it."
+        if (delay := int(np.argmax(since))) > WITHIN:
             return f"For {segment} it rings {delay} hours after the beginning: what makes it slow?"
         if (rings := _begins(since)) > 1:
             return f"For {segment} it rings {rings} times in one incident: what makes it flap?"
@@ -195,11 +215,11 @@ EXERCISES = {
     "06-3": Exercise(
         judge=_rule,
         form="four numbers: window (hours), least (queries), z, keep (hours)",
-        because="Quiet when nothing happens, there within a day, one message an incident, for few users too.",
+        because="Quiet when nothing happens, there within half a day, one message for each incident.",
         hints=(
             "Begin with the repair of section 7 and a window of a day. What does the check complain about?",
-            "A long window is slow, and a high `least` makes a small segment blind. What ends the flapping?",
-            "`keep` holds the alert on through a good hour; half a day of it does no harm here.",
+            "A long window is slow. A shorter one holds fewer queries: which `least` may partner have, then?",
+            "Half a day holds 30 queries of partner, or more. What flaps then, a `keep` of a day holds on.",
         ),
     ),
 }

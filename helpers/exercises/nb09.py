@@ -65,6 +65,10 @@ def _ten(answer: Any) -> str | None:
             "A rank of 0 means that the page is not in the index. It is not among the ten.",
         ),
         (_success(after), "That is the success that is left. How much is lost?"),
+        (
+            _success(before) - _success(_log("lost")),
+            "That is weeks 0 to 11. The story begins in week 8: take days 56 to 83.",
+        ),
     ]
     return compare_number(answer, right, 0.07, slips)
 
@@ -184,21 +188,19 @@ def _lists(answer: Any) -> str | None:
     answer = list(answer.values()) if isinstance(answer, Mapping) else answer
     if not isinstance(answer, (list, tuple)) or len(answer) != 2:
         raise UnfitError("These are not two lists.")
-    selling, sinking = (as_names(stories) for stories in answer)
-    for which, stories in (("first", selling), ("second", sinking)):
+    good, bad = (as_names(stories) for stories in answer)
+    for which, stories in (("first", good), ("second", bad)):
         unknown = sorted(stories - set(STORIES))
         if unknown:
             return f"'{unknown[0][:40]}' is no story. There are: {', '.join(STORIES)}."
         if len(stories) < 5:
             return f"Different stories in the {which} list: {len(stories)}. At least five are asked for."
-    up, down = _follows(selling), _follows(sinking)
-    if up >= 0.7 and down <= -0.2:
-        return None
-    if down >= 0.7 and up <= -0.2:
-        return "These are the two lists, in the other order: the one that sells MMD comes first."
-    if up < 0.7:
-        return f"Over the first list the correlation of MMD is {up:.2f}; .7 is asked for."
-    return f"The first list sells MMD. Over the second the correlation is {down:.2f}; -.2 is asked for."
+    up, down = _follows(good), _follows(bad)
+    if down >= 0.7 and up <= -0.4:
+        return "These are the two lists, in the other order: the one on which MMD looks good comes first."
+    faults = [f"Over the first list the correlation of MMD is {up:.2f}; .7 is asked for."] * (up < 0.7)
+    faults += [f"Over the second the correlation of MMD is {down:.2f}; -.4 is asked for."] * (down > -0.4)
+    return " ".join(faults) or None
 
 
 EXERCISES = {

@@ -27,11 +27,12 @@ def _summary(dim: int, sample: int) -> Any:
 
 @cache
 def _size(dim: int) -> dict[str, int]:
-    """Bytes of a summary of 300 vectors, and of two of its states."""
+    """Bytes of a summary of 300 vectors, of two of its states, and of an empty summary."""
     summary = _summary(dim, 250)
+    empty = len(summary.to_bytes())
     summary.update(np.random.default_rng(0).normal(size=(300, dim)) / np.sqrt(dim), np.arange(300))
     sizes = {name: len(getattr(summary, name).to_bytes()) for name in ("features", "moments")}
-    return sizes | {"all": len(summary.to_bytes())}
+    return sizes | {"all": len(summary.to_bytes()), "empty": empty}
 
 
 def _rows(answer: Any) -> str | None:
@@ -41,6 +42,7 @@ def _rows(answer: Any) -> str | None:
         size["all"]
         / row: "With so many rows the summary weighs as much as the shard. It should be a hundredth.",
         100 * size["all"] / (2 * row): "Are the numbers in the shards not of 4 bytes, as in section 6?",
+        100 * size["empty"] / row: "That is so for an empty summary. Has its sample been filled?",
         100 * size["features"] / row: "That is for the random features alone. A summary holds four states.",
         100
         * _size(384)["all"]
@@ -180,7 +182,7 @@ EXERCISES = {
         because="The covariance grows with the square of the dimension. Wide vectors want larger shards.",
         hints=(
             "The size of a summary depends on `DIM` alone, the size of a shard on `DIM` and its rows.",
-            "Set `DIM = 1024` in section 6 and run its two cells: what is `state` then?",
+            "Section 6 makes such a summary, fills it, and measures it. What in its two cells knows of 384?",
             "`100 * state / (4 * DIM)` rows weigh a hundred times as much as `state` bytes.",
         ),
     ),

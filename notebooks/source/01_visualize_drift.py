@@ -19,7 +19,7 @@
 #
 # | To read | To practise | To run | Memory |
 # |---|---|---|---|
-# | 30 minutes | 20 minutes | 20 seconds | 600 MB |
+# | 30 minutes | 20 minutes | 20 seconds | 650 MB |
 #
 # ## What you will be able to do
 #

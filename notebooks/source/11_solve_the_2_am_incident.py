@@ -19,7 +19,7 @@
 #
 # | To read | To practise | To run | Memory |
 # |---|---|---|---|
-# | 25 minutes | 40 minutes | 40 seconds | 650 MB |
+# | 25 minutes | 40 minutes | 50 seconds | 650 MB |
 #
 # ## What you will be able to do
 #

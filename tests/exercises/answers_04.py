@@ -41,12 +41,27 @@ def one_kind(baseline, daily):
     return list(z.index[z > LIMIT])
 
 
+def kinds_by_place(baseline, daily):
+    x, usual = (np.log(series.reset_index(drop=True)) for series in (daily, baseline))
+    return list(daily.index[standardised(x, usual) > LIMIT])
+
+
 def places(baseline, daily):
     return np.flatnonzero(standardised(np.log(daily), np.log(baseline)) > LIMIT)
 
 
 GOOD = {"query_drift": 1.2, "cluster_shift": 0, "novelty": 0, "index_gap": 0.8}
 EVEN = dict.fromkeys(GOOD, 0.5)
+FROM_THE_TABLE = {"query_drift": 0, "cluster_shift": 1, "novelty": 0, "index_gap": 1}
+MEAN_Z = pd.DataFrame(  # as section 6 prints it
+    {
+        "query_drift": [2.33, 0.19, -0.17, -0.22, 0.62, 0.52],
+        "cluster_shift": [-0.18, -0.33, -0.24, -0.27, -0.26, 0.58],
+        "novelty": [0.74, 4.40, 1.77, -0.05, 0.28, -0.16],
+        "index_gap": [3.48, 4.41, 5.67, 2.35, 0.62, 0.14],
+    },
+    ["stale upgrade", "new topic", "noisier queries", "lost documents", "small shift", "topic mix"],
+)
 
 ANSWERS = {
     "04-1": {
@@ -80,7 +95,9 @@ ANSWERS = {
             (in_sample, "compares the days with themselves"),
             (places, "These are places in the series"),
             (lambda b, d: standardised(np.log(d), np.log(b)) > LIMIT, "It returns booleans"),
-            (lambda b, d: standardised(np.log(d), np.log(b)), "It rings on 56 days"),
+            (lambda b, d: standardised(np.log(d), np.log(b)), "These are z-scores"),
+            (kinds_by_place, "use the number in the index"),
+            (lambda b, d: d.index, "It rings on 56 days"),
             (lambda b, d: [], "It rings on 0 days"),
             (lambda b: [], "Your function raised TypeError"),
             ([1, 2], "not a function"),
@@ -89,7 +106,7 @@ ANSWERS = {
     "04-3": {
         "correct": [20, 20.0, np.int64(20), "20", [20]],
         "wrong": [
-            (19, "just too few"),
+            (19, "the second decimal"),
             (7, "on average"),
             (135, "counts days"),
             (24, "half of them with too few"),
@@ -100,21 +117,26 @@ ANSWERS = {
     },
     "04-4": {
         "correct": [
-            GOOD,
-            pd.Series(GOOD),
-            dict(reversed(list(GOOD.items()))),
-            {"query_drift": 1.5, "cluster_shift": 0, "novelty": 0, "index_gap": np.float32(0.5)},
+            (GOOD, MEAN_Z),
+            [pd.Series(GOOD), MEAN_Z[list(GOOD)[::-1]]],
+            (dict(reversed(list(GOOD.items()))), MEAN_Z),
+            (FROM_THE_TABLE, MEAN_Z),
+            ({"query_drift": 1, "cluster_shift": 0, "novelty": 0, "index_gap": np.float32(1)}, MEAN_Z),
+            ({"query_drift": 0, "cluster_shift": 0.5, "novelty": 0.5, "index_gap": 1}, MEAN_Z),
         ],
         "wrong": [
-            (EVEN, "too little"),
-            (dict.fromkeys(GOOD, 1), "Together they ring 4 times a quarter"),
-            (dict.fromkeys(GOOD, 182), "is no share of two"),
-            (GOOD | {"novelty": -1, "index_gap": 1.8}, "is no share of two"),
-            (dict.fromkeys(GOOD, 0) | {"index_gap": 2}, "Which monitor would see it sooner"),
-            (dict.fromkeys(GOOD, 0), "No monitor is on"),
-            ({"query_drift": 1, "index_gap": 1}, "'cluster_shift': name all four monitors"),
-            (GOOD | {"gap": 0.1}, "'gap': name all four monitors"),
-            ([1.2, 0, 0, 0.8], "not a dict"),
+            ((EVEN, MEAN_Z), "5.76 days, with the even split 5.76"),
+            ((dict.fromkeys(GOOD, 0) | {"index_gap": 2}, MEAN_Z), "'topic mix' takes longest, 25 days"),
+            ((dict.fromkeys(GOOD, 1), MEAN_Z), "Together they ring 4 times a quarter"),
+            ((dict.fromkeys(GOOD, 182), MEAN_Z), "is no share of two"),
+            ((GOOD | {"novelty": -1, "index_gap": 1.8}, MEAN_Z), "is no share of two"),
+            ((dict.fromkeys(GOOD, 0) | {"query_drift": 2}, MEAN_Z), "Which monitor would see it sooner"),
+            ((dict.fromkeys(GOOD, 0), MEAN_Z), "No monitor is on"),
+            (({"query_drift": 1, "index_gap": 1}, MEAN_Z), "'cluster_shift': name all four monitors"),
+            ((GOOD | {"gap": 0.1}, MEAN_Z), "'gap': name all four monitors"),
+            (([1.2, 0, 0, 0.8], MEAN_Z), "not a dict"),
+            ((GOOD, MEAN_Z["novelty"]), "is not `mean_z`"),
+            (GOOD, "not two things"),
         ],
     },
 }

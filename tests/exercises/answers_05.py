@@ -35,6 +35,14 @@ def since_last(values, times, half_life):
     return np.average(values, weights=0.5 ** ((times[-1] - times) / half_life))
 
 
+def since_oldest(values, times, half_life):
+    return np.average(values, weights=0.5 ** ((times.min() - times) / half_life))
+
+
+def since_first(values, times, half_life):
+    return np.average(values, weights=0.5 ** ((times[0] - times) / half_life))
+
+
 def as_they_come(values, times, half_life):
     return np.average(values, weights=0.5 ** (np.maximum(times[-1] - times, 0) / half_life))
 
@@ -77,15 +85,18 @@ ANSWERS = {
         "wrong": [
             (3.0, "And of its score?"),
             (0.31, "in weeks"),
-            (1.0, "98 % of the score are kept: try a longer"),
-            (7, "25 % of the score are kept: try a shorter"),
+            (1.0, "98 % of the score is kept: try a longer"),
+            (7, "25 % of the score is kept: try a shorter"),
             ("two", "not a number"),
         ],
     },
     "05-2": {
-        "correct": [by_weights, by_logarithms, by_series, since_last],
+        "correct": [by_weights, by_logarithms, by_series],
         "wrong": [
             (by_arrival, "with every row that arrives"),
+            (since_last, "Of 1,200 half-lives"),
+            (since_oldest, "Of 1,200 half-lives"),
+            (since_first, "Of 1,200 half-lives"),
             (as_they_come, "With the same rows shuffled"),
             (by_clock, "since 1970"),
             (by_e, "1/e"),

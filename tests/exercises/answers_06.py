@@ -46,6 +46,11 @@ def by_its_own_error(bad, queries, objective):
     return np.where(z > 3, "ring", "fine")
 
 
+def above_fifty(bad, queries, objective):
+    z = (bad / queries - objective) / np.sqrt(objective * (1 - objective) / queries)
+    return np.where(~((queries > 50) & (bad >= 0)), "blind", np.where(z > 3, "ring", "fine"))
+
+
 def either_way(bad, queries, objective):
     z = (bad / queries - objective) / np.sqrt(objective * (1 - objective) / queries)
     return np.where(abs(z) > 3, "ring", "fine")
@@ -81,24 +86,34 @@ ANSWERS = {
             (by_share, "less than three standard errors"),
             (without_nan, "comparison with NaN"),
             (by_its_own_error, "not of the share"),
+            (above_fifty, "50 are enough"),
             (either_way, "good side"),
             (never_blind, "fewer than 50"),
-            (lambda bad, queries, objective: "ring", "does not return a list of 10 words"),
+            (lambda bad, queries, objective: "ring", "does not return a list of 11 words"),
             ("ring", "not a function"),
         ],
     },
     "06-3": {
         "correct": [
-            (24, 50, 3, 12),
-            np.array([18, 30, 3, 24.0]),
-            {"window": 12, "least": 20, "z": 3, "keep": 24},
+            (12, 20, 3, 24),
+            np.array([8, 10, 3, 48.0]),
+            {"window": 24, "least": 20, "z": 1, "keep": 24},
         ],
         "wrong": [
-            ((2, 0, 0, 0), "rings in twelve quiet weeks"),
+            ((2, 0, 0.1, 0), "rings in twelve quiet weeks"),
             ((2, 50, 3, 12), "never rings for mobile"),
             ((6, 50, 3, 48), "hours after the beginning"),
+            ((24, 50, 3, 24), "For mobile it rings 13 hours after the beginning"),
+            ((12, 20, 3, 0), "flap"),
+            ((12, 0, 3, 24), "in the holidays"),
+            ((24, 0, 3, 48), "in the holidays"),
+            ((12, 20, 1, 72), "on already"),
+            ((24, 1, -100, 2000), "guards against nothing"),
+            ((24, 0, -5, 1e6), "guards against nothing"),
+            ((24, 50, 0, 500), "guards against nothing"),
+            ((24, 50, -1, 1000), "guards against nothing"),
+            ((24, 50, 3, 500), "72 are the most"),
             ((72, 50, 3, 12), "hours after the beginning"),
-            ((24, 50, 3, 0), "flap"),
             ((24, 50, 3), "Asked for 4 numbers"),
             ((-1, 50, 3, 0), "1 hour to two weeks"),
         ],

@@ -26,8 +26,9 @@ def each_row_by_itself(x, y):
     return classifier_auc(x, y, groups=(range(len(x)), range(len(x), len(x) + len(y))))
 
 
-SELLING = ["quiet", "pandas", "keywords", "typos", "lost"]
-SINKING = ["quiet", "mix", "pandas indexed", "few pandas", "lost"]
+GOOD = ["quiet", "pandas", "keywords", "typos", "lost"]
+BAD = ["quiet", "mix", "pandas indexed", "few pandas", "lost"]
+SIX = sorted({*BAD, "pandas"})  # without rewriting, as in section 4
 
 ANSWERS = {
     "09-1": {
@@ -37,6 +38,7 @@ ANSWERS = {
             (7.05, "show ten in the reference"),
             (15.8, "recall@10"),
             (58.4, "that is left"),
+            (5.23, "weeks 0 to 11"),
             (-15.7, "wrong sign"),
             (0.157, "a fraction"),
             (30, "too large"),
@@ -76,22 +78,23 @@ ANSWERS = {
     },
     "09-4": {
         "correct": [
-            (SELLING, SINKING),
-            [SELLING[::-1], set(SINKING)],
-            {"selling": tuple(SELLING), "sinking": np.array(SINKING)},
+            (GOOD, BAD),
+            [GOOD[::-1], set(BAD)],
+            {"good": tuple(GOOD), "bad": np.array(BAD)},
             (
                 ["quiet", "pandas", "few pandas", "keywords", "typos"],
                 ["mix", "pandas indexed", "pandas", "few pandas", "lost"],
             ),
         ],
         "wrong": [
-            ((SINKING, SELLING), "in the other order"),
-            ((SELLING, SELLING), "Over the second the correlation is 0.93"),
-            ((SINKING, SINKING), "Over the first list the correlation of MMD is -0.57"),
-            ((SELLING[:4], SINKING), "in the first list: 4"),
-            ((SELLING, ["lost"] * 5), "in the second list: 1"),
-            ((["drift", *SELLING], SINKING), "'drift' is no story"),
-            (SELLING, "not two lists"),
+            ((BAD, GOOD), "in the other order"),
+            ((GOOD, GOOD), "Over the second the correlation of MMD is 0.93"),
+            ((BAD, SIX), "-0.57; .7 is asked for. Over the second the correlation of MMD is -0.29"),
+            ((BAD, BAD), "Over the first list the correlation of MMD is -0.57"),
+            ((GOOD[:4], BAD), "in the first list: 4"),
+            ((GOOD, ["lost"] * 5), "in the second list: 1"),
+            ((["drift", *GOOD], BAD), "'drift' is no story"),
+            (GOOD, "not two lists"),
         ],
     },
 }

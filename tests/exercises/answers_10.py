@@ -71,6 +71,7 @@ ANSWERS = {
             (100 * _size(384)["all"] / 1536, "384"),
             (100 * _size(1024)["features"] / 4096, "random features alone"),
             (1_000_000, "the summary would be"),
+            (100 * _size(1024)["empty"] / 4096, "Has its sample been filled?"),
             (-1, "at least one row"),
         ],
     },
