@@ -187,3 +187,10 @@ def test_a_deck_has_every_section_and_no_solution(path):
     assert 'src="http' not in deck and "<details" not in deck
     solutions = [cell for cell in cells_of(path) if "solution" in cell["metadata"].get("tags", [])]
     assert [cell for cell in solutions if "".join(cell["source"]) in bare(deck)] == []
+
+
+@pytest.mark.parametrize("lines", [1, 16, 17, 20, 45])
+def test_printed_text_fits_on_its_slides(lines):
+    pieces = slides.printed("\n".join(["a line"] * lines))
+    assert max(piece.height for piece in pieces) <= slides.ROOM + 0.01
+    assert sum(piece.html.count("a line") for piece in pieces) == lines

@@ -86,7 +86,8 @@ def piece_of(kind: str, text: str) -> Piece:
 def mono(text: str, largest: int, box: str) -> Piece:
     """Return fixed-width text in a size in which it fits."""
     lines = text.splitlines() or [""]
-    size = max(SMALLEST, min(largest, WIDTH / 0.62 / max(1, *map(len, lines))))
+    fits = min(WIDTH / 0.62 / max(1, *map(len, lines)), (ROOM - 34) / 1.32 / len(lines))
+    size = max(SMALLEST, min(largest, fits))
     box = box.replace("<div ", f'<div style="font-size: {size:.1f}px" ', 1)
     rows = sum(max(1, ceil(len(line) * 0.62 * size / WIDTH)) for line in lines)
     return Piece(box, 1.32 * size * rows + 34)
