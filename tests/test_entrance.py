@@ -200,7 +200,7 @@ def scratch(tmp_path, monkeypatch):
     root = tmp_path / "a folder with spaces"
     (root / "tools").mkdir(parents=True)
     shutil.copy(ROOT / "playbook.py", root)
-    for name in ("doctor", "environments", "inside", "links", "lock", "progress", "quietly"):
+    for name in ("doctor", "environments", "inside", "files", "links", "lock", "progress", "quietly"):
         shutil.copy(ROOT / "tools" / f"{name}.py", root / "tools")
     (root / "tools" / "figures.py").write_text(SHOW)
     (root / "requirements.txt").write_text(make_wheel(tmp_path, 1))

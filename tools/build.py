@@ -37,7 +37,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from tools import measure
+from tools import files, measure
 from tools.progress import Progress
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
@@ -174,12 +174,7 @@ def write(notebook: NotebookNode, target: Path) -> bool:
     text = nbformat.writes(notebook).rstrip("\n") + "\n"
     if target.exists() and target.read_bytes() == text.encode():
         return False
-    fresh = target.with_suffix(".ipynb.tmp")
-    try:
-        fresh.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(fresh, target)
-    finally:
-        fresh.unlink(missing_ok=True)
+    files.write(target, text)
     return True
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import sys
 import tomllib
@@ -16,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+from tools.files import write
 
 ROOT = Path(__file__).resolve().parent.parent
 UNSET = "after `python3 playbook.py links OWNER/REPO`, with your copy's address on GitHub"
@@ -154,16 +155,6 @@ def stale(root: Path = ROOT) -> list[Path]:
 def read(path: Path) -> str:
     """Return a file's text with its line ends as they are."""
     return path.read_bytes().decode("utf-8")
-
-
-def write(path: Path, text: str) -> None:
-    """Put a text in place in one step."""
-    fresh = path.with_name(path.name + ".tmp")
-    try:
-        fresh.write_bytes(text.encode("utf-8"))
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def main(args: list[str], root: Path = ROOT) -> int:

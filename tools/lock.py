@@ -13,7 +13,7 @@ import tomllib
 from pathlib import Path
 
 from tools.environments import PYTHON, ChildError, listen, pip, stop
-from tools.links import write
+from tools.files import write
 from tools.progress import Progress
 
 ROOT = Path(__file__).resolve().parent.parent

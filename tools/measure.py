@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-from tools.links import write
+from tools.files import write
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 MEASURED = NOTEBOOKS / "measured.json"
