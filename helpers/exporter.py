@@ -30,14 +30,13 @@ import numpy as np
 
 from helpers.events import is_weekend
 from helpers.monitor import Monitor
-from helpers.panel import FAMILY, OUTCOMES
+from helpers.panel import DETECTORS, OUTCOMES
 from helpers.store import Store
 from helpers.windows import whole
 
 PORT, LOOPBACK = 9108, "127.0.0.1"
 MOST_SEGMENTS = 50
 DAY = 86_400  # seconds
-DETECTORS = [name for name in FAMILY if name not in OUTCOMES]
 # Those of helpers/intake.py; a row of any other has the reason "other".
 REASONS = (
     "with another dimension, not finite, too large, without a day, with a bad outcome, "

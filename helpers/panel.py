@@ -30,6 +30,7 @@ FAMILY = {
     "escalation": "outcome",
 }
 OUTCOMES = [name for name, family in FAMILY.items() if family == "outcome"]
+DETECTORS = [name for name in FAMILY if name not in OUTCOMES]
 UNIT = 2**30  # similarities are summed as whole multiples of 1 / UNIT
 ALIKE = 1e-6  # the least that `unlikeness` can tell from rounding
 MOST_ROWS = 20_000  # of a reference; more would not move clusters, limit or bandwidth

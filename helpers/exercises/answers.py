@@ -5,7 +5,7 @@ sentence for the learner. The readers below raise `UnfitError` for an answer of 
 `NotAttemptedError` where the dots still stand.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,11 +53,8 @@ def verdict(exercise: Exercise, answer: Any) -> str:
 
 def attempted(answer: Any) -> Any:
     """Return the answer; raise `NotAttemptedError` for the dots, or a tuple, list or dict with dots in it."""
-    parts = answer.values() if isinstance(answer, dict) else answer
-    dots = answer is ... or (
-        isinstance(parts, (tuple, list, type({}.values()))) and any(p is ... for p in parts)
-    )
-    if dots:
+    parts = list(answer.values()) if isinstance(answer, dict) else answer
+    if answer is ... or (isinstance(parts, (tuple, list)) and any(part is ... for part in parts)):
         raise NotAttemptedError
     return answer
 
@@ -161,17 +158,6 @@ def compare_names(answer: Any, right: Iterable[str], slips: Mapping[str, str] | 
         f"What you have belongs in it; {missing} more {'does' if missing == 1 else 'do'}."
         if missing
         else None
-    )
-
-
-def compare_values(answer: Any, right: Sequence[float] | NDArray, within: float) -> str | None:
-    """Compare numbers one by one, in the order that is asked for."""
-    given = as_numbers(answer, len(right))
-    off = np.flatnonzero(np.abs(given - np.asarray(right, dtype=float)) > within)
-    if not len(off):
-        return None
-    return (
-        f"{len(off)} of {len(right)} numbers are off, first the one at place {off[0]}: {given[off[0]]:.3g}."
     )
 
 

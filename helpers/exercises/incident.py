@@ -1,7 +1,6 @@
 """Check answers about an incident of the learner's own choice, as notebook 11 asks for them; all offline."""
 
 import re
-from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -56,7 +55,7 @@ def check_case(case: Incident, question: str, answer: Any = ...) -> None:
     if not isinstance(question, str) or question not in FORM:
         print(f"?: there is no such question. There are: {', '.join(FORM)}.")
         return
-    asked = Exercise(partial(_judged, case, question), FORM[question], "", ())
+    asked = Exercise(lambda given: fault(answer_key(case), question, given), FORM[question], "", ())
     print(f"{question}: {verdict(asked, answer)}")
 
 
@@ -67,10 +66,6 @@ def fault(key: pd.DataFrame, question: str, answer: Any) -> str | None:
         found = judge(key.set_index("where"), attempted(answer))
         return found and f"{found} {LOOK[question]}"
     return None if _same(question, attempted(answer), _facts(key)[question]) else LOOK[question]
-
-
-def _judged(case: Incident, question: str, answer: Any) -> str | None:
-    return fault(answer_key(case), question, answer)
 
 
 def _days(happened: pd.DataFrame, answer: Any) -> str | None:

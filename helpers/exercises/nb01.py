@@ -1,6 +1,6 @@
 """What judges the exercises of notebook 01."""
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -142,7 +142,7 @@ def _top_edges() -> NDArray[np.float64]:
     return np.max([_two_shifts(quiet.week(number).embeddings) for number in range(26)], axis=0)
 
 
-@cache
+@lru_cache(maxsize=8)  # each keeps a log
 def _three_weeks(*events: Event) -> Log:
     return _product().run(days=21, start=7 * WEEKS[0], events=events)
 

@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 
 from helpers.exercises.answers import Exercise, as_names, as_number, compare_names, result_of
-from helpers.metrics import cluster_chi2, novelty_share, spread_ratio
+from helpers.metrics import cluster_chi2, coverage_gap, novelty_share, spread_ratio
 from helpers.synthetic import Event, Product
 
 Windows = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -86,8 +86,7 @@ def _documents() -> NDArray[np.float64]:
 
 
 def _index_gap(x: NDArray, y: NDArray) -> float:
-    best_x, best_y = ((queries @ _documents().T).max(axis=1) for queries in (x, y))
-    return float(best_x.mean() - best_y.mean())
+    return coverage_gap(y, _documents()) - coverage_gap(x, _documents())
 
 
 @cache

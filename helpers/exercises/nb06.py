@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from helpers.alerts import DAY, HOUR, OBJECTIVE, evaluate
 from helpers.exercises.answers import Exercise, UnfitError, as_numbers, attempted, result_of
 from helpers.log import Log
-from helpers.panel import FAMILY, OUTCOMES
+from helpers.panel import DETECTORS, FAMILY, OUTCOMES
 from helpers.promql import Series, hold, increase
 from helpers.synthetic import Event, Product
 
 PAGE, TICKET = "EmbeddingDriftWithOutcomeDegradation", "EmbeddingDriftSustained"
-DETECTORS = [name for name in FAMILY if name not in OUTCOMES]
 
 
 # --- 06-1 -----------------------------------------------------------------------------------

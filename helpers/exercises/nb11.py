@@ -1,6 +1,6 @@
 """What judges the exercises of notebook 11."""
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from helpers.synthetic import Event, Product
 FACTS = ("embedder", "index", "newcomers")
 
 
-@lru_cache
+@cache
 def _key() -> pd.DataFrame:
     return answer_key(incident(64))
 
@@ -33,7 +33,7 @@ def _three_facts(answer: Any) -> str | None:
     return f"{count} right. What did you see for each, and could something else have left it?"
 
 
-@lru_cache
+@cache
 def _two_windows() -> tuple[Log, Log]:
     """Four weeks and ten days of a small product, a shelf of which has lost its documents."""
     product = Product(77, queries_per_day=150)
@@ -88,7 +88,7 @@ def _wrong_error(given: float, outcome: str) -> str | None:
     return f"the change is right. The error {given:.3g} is too {'large' if given > right else 'small'}."
 
 
-@lru_cache
+@cache
 def _product() -> Product:
     return Product(11, queries_per_day=1200)
 
