@@ -468,7 +468,7 @@ table = pd.DataFrame(rows, columns=["queries", "centre shift", "by chance alone"
 table.set_index("queries").map("{:.3f}".format)
 
 # %% [markdown]
-# The smaller the window, the larger its "drift". Chance alone gives $\sqrt{\operatorname{tr} S\,(1/n_{\text{cur}} + 1/n_{\text{ref}})}$, with $\operatorname{tr} S$ the total variance: the middle column. At 100 queries that is all there is. With all of the week's queries, in the last row, most of it is the week's own wandering. The cloud from its leftmost to its rightmost point, meanwhile, gets narrower, because extremes are rare. Neither has anything to do with the product.
+# The smaller the window, the larger its "drift". Chance alone gives $\sqrt{\operatorname{tr} S\,(1/n_{\text{cur}} + 1/n_{\text{ref}})}$, with $\operatorname{tr} S$ the total variance: the middle column. At 100 queries that is all there is. With all of the week's queries, in the last row, chance is 0.017 of 0.028; it is the squares that add up, and of those nearly two thirds are the week's own wandering. The cloud from its leftmost to its rightmost point, meanwhile, gets narrower, because extremes are rare. Neither has anything to do with the product.
 #
 # **So what.** A robust reading has three parts. Use the same number of points in all windows, drawn from the whole week. Give the centre and the spread, never the extremes. Judge both by the range of your quiet weeks.
 
@@ -584,7 +584,7 @@ calm = quiet.week(4).embeddings
 print("documents lost, and a quiet week:      same queries, bit for bit:", np.array_equal(sent[4], calm))
 
 # %% [markdown]
-# Users suffer in A, B, C and F, and not in D and E. For A, C and F this is not about your eyes, nor about PCA. The new topic with and without documents is the same set of queries to the last bit; so is the upgrade with a stale and a rebuilt index. The lost documents are, bit for bit, a quiet week. (B is another case: its queries did change, as exercise 01-1 shows.) A better projection would not help. Nor would a better score: **no function of the query embeddings can tell a ruinous upgrade from a harmless one.** The difference is in the index, and the index is not in the picture.
+# Users suffer in A, B, C and F, and not in D and E. For A, C and F this is not about your eyes, nor about PCA. The new topic with and without documents is the same set of queries to the last bit; so is the upgrade with a stale and a rebuilt index. The lost documents are, bit for bit, a quiet week. (B is another case: its queries did change. Exercise 01-1 looks for a larger change of that kind.) A better projection would not help. Nor would a better score: **no function of the query embeddings can tell a ruinous upgrade from a harmless one.** The difference is in the index, and the index is not in the picture.
 #
 # **So what.** Pictures of queries say what people *ask*. To learn whether they are *answered*, you have to bring in the index and the outcomes. Notebook 03 does.
 

@@ -571,7 +571,7 @@ correlation.map("{:.2f}".format)
 #
 # Now *between* families. Build alarms from several scores each, all with the same *total* false-alarm rate of 5 %: standardise each score by its null, take the largest, and put the threshold at the 95 % point of that largest value.
 #
-# **Predict.** Four scores of the mean family against a panel from seven families. How many times the mean power of the four has the panel?
+# **Predict.** Four scores of the mean family against a panel from seven families. How many times the mean power of the four does the panel have?
 
 # %% tags=["predict"]
 guess = ...  # 1 is the same power

@@ -771,7 +771,7 @@ check("03-3", (by_cluster, by_client), solution=True)
 #
 # Write `shelf_broken(before, after)`, which returns True if documents of one topic have gone. Each argument is a table with one row a query, `before` of 28 days and `after` of 14, and with the columns `segment`, `best_similarity`, `no_answer`, `click`, `success` and `bucket`: 0 to 11 for the clusters of the days before, 12 for the novel. To try it on this notebook's runs, such as `lost`, `stale` and `launch`, make such a table with `lost.outcomes.assign(bucket=buckets.assign(lost.embeddings))`.
 #
-# The check calls it on two other products. Of six losses, 30 to 50 % of one topic's documents, it must find at least five. Of ten fortnights in which no document went it may call one at most: two with nothing at all, two with a launch without documents, a stale upgrade as large as `stale`, noisier queries, a new page. There are many good functions. Which of these columns does your own product have on the same day, and what would yours do without `success`?
+# The check calls it on two other products. Of six losses, 30 to 50 % of one topic's documents, it must find at least five. Of ten fortnights in which no document went it may call one at most. They are five on each product: nothing at all, a launch without documents, a stale upgrade as large as `stale`, noisier queries, a new page. There are many good functions. Which of these columns does your own product have on the same day, and what would yours do without `success`?
 #
 # Further: leave out the random turn in section 5 (`shift=0`); how many circular-shift tests have p < .05 then, and why? Delete ever fewer documents of a topic; what is the smallest loss that the probes see, and your function?
 

@@ -812,7 +812,7 @@ check("04-3", weeks, solution=True)
 # %% [markdown]
 # ### Exercise 04-4: Spend two false alarms a quarter (open-ended)
 #
-# Whoever is on call accepts two false alarms a quarter from all four monitors together. Divide them: put a dict from each name in `SCORES` to its false alarms a quarter in place of the dots. They may add up to two; 0 switches a monitor off. The even split is 0.5 each; yours must do better.
+# Whoever is on call accepts two false alarms a quarter from all four monitors together. Divide them: put a dict from each name in `SCORES` to its false alarms a quarter in place of the dots. Their sum may be two at most; 0 switches a monitor off. The even split is 0.5 each; yours must do better.
 #
 # `mean_z`, the last table of section 6, goes along: it says how loud each incident is for each monitor. The check gives each monitor the exact EWMA limit for its share, and computes how many days it needs on average at such a z. The delay of an incident is that of its quickest monitor. The mean over the six incidents must be at least half a day shorter than with the even split, and no incident may take more than 28 days. There are many ways. In a cell of your own you get the same number with
 #

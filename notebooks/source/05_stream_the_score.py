@@ -213,7 +213,7 @@ print("score / exact score:", {name: f"{x.mean():.2f} +- {x.std():.2f}" for name
 #
 # A steady product, without weekends and wandering topics, runs for four quiet weeks. Then comes one week with the upgrade. The reservoir has followed all five.
 #
-# **Predict.** One row in five of the stream is from the drifted week. How many per cent of that week's score does the reservoir still have?
+# **Predict.** One row in five of the stream is from the drifted week. How many percent of that week's score does the reservoir still have?
 
 # %% tags=["predict"]
 guess = ...  # % of the score of that week
@@ -313,7 +313,7 @@ print("0.5 to the power of 2^-54 is 1 in float64:", 0.5 ** (2.0**-54) == 1)
 print("the key of u = 0.5, if t counts days since 1970:", 0.5 ** (0.5 ** (20_000 / 3.5)))
 
 # %% [markdown]
-# About week 26. Half a year long it works. Then $1/w$ comes near $2^{-53}$: first the large $u$ to that power round to 1, a few weeks later nearly all. Once 500 rows have the key 1, no row has a larger one, and nothing enters any more. No error, no warning: the sample still has 500 rows, and they are half a year old. If your clock counts from 1970, it is like that from the first row on.
+# About week 26. For half a year it works. Then $1/w$ comes near $2^{-53}$: first the large $u$ to that power round to 1, a few weeks later nearly all. Once 500 rows have the key 1, no row has a larger one, and nothing enters any more. No error, no warning: the sample still has 500 rows, and they are half a year old. If your clock counts from 1970, it is like that from the first row on.
 #
 # The helper keeps the rows with the *smallest* $\log(-\log u) - \frac{t}{h}\ln 2$. That is the same order, turned around, and so the same distribution. But time is subtracted, not exponentiated, and nothing can overflow or round to 1. Where time stands in an exponent, take the logarithm first.
 
@@ -343,7 +343,7 @@ def by_timestamp(rows, times, n_batches):
 # %% [markdown]
 # Five weeks of queries; on day 28 the upgrade comes. The half-life is two days, or the 690 rows that two days bring. Now deliver the *same rows* in three ways: in order; with the phones offline in the last week before the upgrade (days 21 to 27), so that their queries come in after all others; shuffled, as a queue does after an outage.
 #
-# **Predict.** The late phones are 6 % of all rows. How many per cent of the score in order are left, if the mean forgets by arrival?
+# **Predict.** The late phones are 6 % of all rows. How many percent of the score in order are left, if the mean forgets by arrival?
 
 # %% tags=["predict"]
 guess = ...  # % of the score in order
@@ -635,7 +635,7 @@ both = alarms.map("{:.0f}".format).join(nothing.iloc[:, 2:].map("{:.2g}".format)
 print(both.rename_axis("rows").to_string())
 
 # %% [markdown]
-# It shrinks more slowly than its critical value, and crosses it. The noise of the rows falls with $1/\sqrt n$. The error of the sketch does not: it is a share of the *ranks*, fixed by its size. At about ten thousand rows the critical value has fallen to that error. At two hundred thousand the test finds drift in every pair of windows. The more traffic, the surer the false alarm. Wasserstein (W1) suffers alike: near its floor, the distance of two sketches is the sketches' own.
+# The KS of two sketches shrinks more slowly than the critical value, and crosses it. The noise of the rows falls with $1/\sqrt n$. The error of the sketch does not: it is a share of the *ranks*, fixed by its size. At about ten thousand rows the critical value has fallen to that error. At two hundred thousand the test finds drift in every pair of windows. The more traffic, the surer the false alarm. Wasserstein (W1) suffers alike: near its floor, the distance of two sketches is the sketches' own.
 #
 # Is the better sketch of the helper good enough? Its coins cannot be seeded, so this cell prints only what they cannot change: the errors that are promised, and whether false alarms are the rule.
 

@@ -395,7 +395,7 @@ decisions["wakes somebody (%)"] *= decisions["accepted (%)"]
 print(decisions.map("{:.3g}".format).to_string())
 
 # %% [markdown]
-# **Predict.** At most 15 % of the searches may fail. In one segment there is a week in which 8 searches in a hundred fail. In another, 9 in a hundred fail on an ordinary day. Which of them gets an alert?
+# **Predict.** At most 15 % of the searches may fail. In one segment there are eight days on which 8 searches in a hundred fail. In another, 9 in a hundred fail on an ordinary day. Which of them gets an alert?
 
 
 # %%
@@ -467,7 +467,7 @@ quiet_year = evaluate(DAY * np.arange(len(scrapes)) + start + 2 * DAY, year)
 # %% [markdown]
 # Between an alert and a human stands **Alertmanager**. It does two things that matter here. **Inhibition**: a page holds back the tickets that it explains, in the same segment. **Grouping**: alerts of one name become one message, whatever number of segments they name; one that joins later is a new message. (Reminders are not counted below.) Its file says which. The first of its rules: the *source* holds the *target* back where the labels in `equal` agree.
 #
-# **Predict.** Some thirty or forty alarms of charts in a quiet year. How many messages are left of them: how many pages, how many tickets?
+# **Predict.** Some forty alarms of charts in a quiet year. How many messages are left of them: how many pages, how many tickets?
 
 # %% tags=["predict"]
 guess_pages, guess_tickets = ..., ...  # messages in the year
@@ -701,7 +701,7 @@ if START:
 #
 # Story 5 again. On day 60 a client breaks and sends one and the same vector in place of every fifth query. A little before, the exporter had been stopped, for a move to another machine, and two and a half days pass until somebody thinks of it.
 #
-# **Predict.** Which of the rules of section 4 fire during this time? What would a dashboard show that had only those rules?
+# **Predict.** Which of the six rules in the list of section 4 fire during this time, without looking back? What would a dashboard show that had only those six?
 
 # %%
 TRUST = {name for name, rule in RULES.items() if rule.component == "monitor"}
@@ -756,7 +756,7 @@ plots.show(ax)
 #
 # Think of a week, days 0 to 6, in which every evening all nine charts of the segment partner say "ok". Turn some of these checks into alarms, so that the page `EmbeddingDriftWithOutcomeDegradation` fires and the ticket `EmbeddingDriftSustained` does not. Section 4 has the page in words, section 3 the ticket.
 #
-# Hand over a list of pairs, a day and a chart. The charts are `query_drift`, `spread`, `cluster_shift`, `novelty`, `index_gap`, and of the outcomes `failure`, `no_click`, `no_answer`, `escalation`. Before you run it: which of the six stories comes nearest to it? (Look at the segment of its ticket.)
+# Hand over a list of pairs, a day and a chart. The charts are `query_drift`, `spread`, `cluster_shift`, `novelty`, `index_gap`, and of the outcomes `failure`, `no_click`, `no_answer`, `escalation`. Before you run it: which of the six stories comes nearest to it? (Look for the one in which all segments get the page and only one of them the ticket.)
 
 # %% tags=["exercise"]
 alarms = ...  # such as [(3, "novelty"), (4, "failure")]

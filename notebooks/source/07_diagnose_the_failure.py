@@ -144,7 +144,7 @@ table["success (%)"] = [100 * log.outcomes["success"].mean() for log in runs.val
 print((table.round(1) + 0).map("{:.1f}".format).to_string())
 
 # %% [markdown]
-# Probes fail for two of the six: the lost documents and the stale upgrade. Live queries move away for three: the stale upgrade, the launch without documents and the noisy client. Nothing moves for the other two, although their queries are new.
+# Probes fail for two of the six: the lost documents and the stale upgrade. Live queries move away for three: the stale upgrade, the launch without documents and the noisy client. Nothing moves for the other two, the re-indexed upgrade and the covered launch, although their query vectors are new.
 #
 # The **query-index gap** is how far live queries have moved from their best document, in units of its usual day-to-day spread. Two questions make four corners. A gap of about 1 in the mean of two weeks, as for the lost documents, is a trace: section 2 makes it visible.
 #
@@ -185,10 +185,10 @@ for outcome in ["success", "no_answer"]:
 #
 # To be fair, both get the same treatment: z-scores by 84 baseline days, and an exponentially weighted mean that runs on through day 0. Its limit is its highest value in those days, the first week left out, while it warms up. The worst of twelve clusters has a higher limit, as it must.
 #
-# **Predict.** The same happens to three products. When will the gap over *all* queries ring, in the middle one of the three: within a week, within a month, or not within 42 days? Put one of "week", "month" and "not" in place of the dots before you go on. Nobody keeps it.
+# **Predict.** The same happens to three products. When will the gap over *all* queries ring, in the middle one of the three: within a week, within a month, or later, if at all? Put one of "week", "month" and "later" in place of the dots before you go on. Nobody keeps it.
 
 # %% tags=["predict"]
-guess = ...  # "week", "month" or "not"
+guess = ...  # "week", "month" or "later"
 
 
 # %%
@@ -222,7 +222,7 @@ print("days until the alarm, three products ('inf': not within 42 days)")
 late = pd.DataFrame(late, index=range(301, 304))
 print(late.T.map("{:.0f}".format).to_string())
 middle = late["all"].median()
-reveal(guess, "week" if middle <= 7 else "month" if middle <= 31 else "not")
+reveal(guess, "week" if middle <= 7 else "month" if middle <= 31 else "later")
 
 # %%
 axes = plots.canvas(1, 2, width=10, height=3.2, sharey=True)
@@ -297,7 +297,7 @@ for name in ["launch", "covered launch"]:
 print("mix and rate are the whole change, to 9 decimals:", max(left_over) < 1e-9)
 
 # %% [markdown]
-# Each row has its own handwriting (all numbers in points of success; the last three columns are the change within each client; clusters have numbers of their own, which are not those of the topics):
+# Each row has its own handwriting (all numbers in points of success; the largest bucket's percentage is of all rates added without their signs, so small ups and downs elsewhere lower it; the last three columns are the change within each client; clusters have numbers of their own, which are not those of the topics):
 #
 # - **Lost documents**: all rate, most of it in one bucket, all clients alike.
 # - **Launch**: mix *and* rate, nearly all of both in the novel bucket. With documents, mix and rate are both there and cancel: the newcomers fare better than the odd queries of former times.
@@ -459,7 +459,7 @@ plots.forest(ax, fits, title=title, xlabel="effect of 'after' on success (log-od
 plots.show(ax)
 
 # %% [markdown]
-# *After* shrinks to nothing for none of the three. For the launch it works: most of the fall is carried by novel queries, so the estimate leaves the total effect (the black mark) towards zero. For the lost documents it works, too: novelty explains nothing, and the effect stays. For the upgrade it is a disaster. Nothing happened to anybody, and the regression reports that the upgrade *helped*, by more than eight standard errors.
+# *After* shrinks to nothing for none of the three. For the launch it works: most of the fall is carried by novel queries, so the estimate moves away from the total effect (the black mark), towards zero. For the lost documents it works, too: novelty explains nothing, and the effect stays. For the upgrade it is a disaster. Nothing happened to anybody, and the regression reports that the upgrade *helped*, by more than eight standard errors.
 #
 # The reason is in the column, not in the statistics. Before the upgrade a large distance to the reference meant a strange query, and strange queries fail. After it *every* query is far from the reference, since the whole space has turned. The model believes that all these strange queries ought to have failed, and credits the upgrade with their success. **A proxy whose meaning has changed is not a control.** Distances, cluster numbers and similarities all change their meaning with the embedder.
 #
@@ -606,7 +606,7 @@ print("\nthe stale upgrade alone, points lost by client:", lost.map("{:.1f}".for
 #
 # ### Exercise 07-1: The search or the desk?
 #
-# Tickets are up. In the same weeks 60 % of topic 3's documents were lost, and the support desk began to book more of what it hears:
+# Tickets are up. In the same weeks 60 % of topic 3's documents were lost, and the support desk began to write a ticket for more of the complaints it hears, whatever the search had shown:
 #
 # `weeks = product.run(28, [Event("remove_docs", size=0.6, topic=3), Event("staffing", size=0.6)])`
 #
@@ -626,9 +626,9 @@ search, desk = 100 * decompose(*sides)[["mix", "rate"]].sum()
 check("07-1", (search, desk), solution=True)
 
 # %% [markdown]
-# ### Exercise 07-2: Who is new, and in a week without newcomers, nobody
+# ### Exercise 07-2: Who is new? (In some weeks, nobody)
 #
-# Section 5 warned you: there is always a top 100. Write `newcomers(reference, quiet, current)`. All three are embeddings, one row a query: `reference` are known queries, `quiet` comes from another week in which nothing happened, `current` is the week in question. Return the row numbers of `current` that are newcomers: at least four in five of those that are there, and at least half of what you name should be new. In a week without any newcomer, name not more than three rows in a hundred. `nearest_distance(rows, reference)` is imported. The check brings its own weeks.
+# Section 5 warned you: there is always a top 100. Write `newcomers(reference, quiet, current)`. All three are embeddings, one row a query: `reference` are known queries, `quiet` comes from another week in which nothing happened, `current` is the week in question. Return the row numbers of `current` that are newcomers: at least four in five of those that are there, and at least half of what you name should be new. In a week without any newcomer, name no more than three rows in a hundred. `nearest_distance(rows, reference)` is imported. The check brings its own weeks.
 
 
 # %% tags=["exercise"]

@@ -173,7 +173,7 @@ for ax, (score, title) in zip(axes.flat, titles.items(), strict=True):
 plots.show(axes)
 
 # %% [markdown]
-# *Stale* from *rebuilt*: the gap and the probes, no other column. The first three are equal for both, as they must be, and two of them are far above the limit for weeks. What differs is what looks at queries *and* documents.
+# *Stale* from *rebuilt*: the gap and the probes, no other score (success does too, but live you learn it late). The first three are equal for both, as they must be, and two of them are far above the limit for weeks. What differs is what looks at queries *and* documents.
 #
 # *Stale* from *new topic*: the probes. The gap and novelty move for both. `query_drift` is small for the new topic, but as large for the harmless upgrade as for the stale one.
 #
@@ -257,7 +257,7 @@ except ValueError as error:
     print("with 40 pairs:", error)
 
 # %% [markdown]
-# A rotation of 64 dimensions is found exactly as soon as the pairs span the space. With fewer, many rotations fit equally well, and the helper refuses to pick one. If the change is more than a rotation, Procrustes halves its misfit until there are two or three times as many pairs as dimensions, and then stops learning; the rest is not a rotation. Ridge has twice the freedom, starts worse, and overtakes it at about twice the dimension. **Some five hundred documents, of all topics, are enough here, eight times the dimension. Look at the misfit on pairs left out.**
+# A rotation of 64 dimensions is found exactly as soon as the pairs span the space. With fewer, many rotations fit equally well, and the helper refuses to pick one. If the change is more than a rotation, Procrustes nearly halves its misfit until there are two or three times as many pairs as dimensions, and then learns little more; the rest is not a rotation. Ridge has twice the freedom, starts worse, and overtakes it at about twice the dimension. **Some five hundred documents, of all topics, are enough here, eight times the dimension. Look at the misfit on pairs left out.**
 #
 # Now the test that matters. The upgrade (index rebuilt) happens on day 0, and *in the same night* a new topic takes 8 % of the traffic, without documents. Map every query back, then score it against the old reference and the old baseline, as if nobody had touched the embedder.
 #
@@ -385,7 +385,7 @@ plots.show(ax)
 # - **Procrustes** brings *retrained* close: the mean is nearly back, though novelty still rings. For the other two it fails, and its misfit had said so before any query came.
 # - **Ridge on documents** is the surprise. For *whitened* it leaves less than 1 % of the variance of unseen documents unexplained, and `query_drift` still rings for ever. A map is good where it has seen pairs, and queries are not documents: they are noisier, and lie where no document does.
 # - **Ridge on queries** has seen what it has to map. The mean is back for two of the three. The *network* is the one for which no map does: neither ridge brings the mean back, and Procrustes still less.
-# - Now look at novelty. Ridge pulls towards the middle whatever it cannot explain, and the middle is where nothing is novel. So *whitened* starts far below an ordinary day, and the new topic has to climb out of that cellar before the chart notices it. A rotation leaves all distances alone. It hides nothing by pulling inwards, but where it fails it drowns everything: with *whitened* every query counts as novel, so the new topic adds nothing. (A misfit above 1 is worse than no map at all.)
+# - Now look at novelty. Ridge pulls towards the middle whatever it cannot explain, and the middle is where nothing is novel. So *whitened* starts far below an ordinary day, and the new topic has to climb out of that cellar before the chart notices it. A rotation leaves all distances alone. It hides nothing by pulling inwards, but where it fails it drowns everything: with *whitened* every query counts as novel, so the new topic adds nothing. (A misfit above 1 is worse than giving every text the mean old vector.)
 #
 # **So: a map is a bridge for some days, and you check it on quiet queries before you walk on it.** What works for all three is the last row: re-baseline. It needs no pairs and no algebra, only the *texts* of sixteen quiet weeks. (Another embedder still has other eyes: *whitened*, freshly calibrated, finds the new topic less novel than the old one did.)
 #
@@ -436,7 +436,7 @@ print("own thresholds:", ", ".join(f"{name} {value:.2f}" for name, value in thre
 reveal(guess, table.at["whitened", "refused, old threshold"], "% refused")
 
 # %% [markdown]
-# The index was rebuilt, the embedder is fine, and *whitened* refuses practically every query. Its own threshold, in the last line, is far lower: a cosine that meant "unlike anything we have" yesterday means "a good match" today. **Thresholds on similarity belong to a model.** Set them anew from the rehearsal, so that the same share is refused. Then compare. (*network* looked better with the old one only because it hardly refused anything.)
+# The index was rebuilt, the embedder is fine, and *whitened* refuses practically every query. Its own threshold, in the last line, is far lower: a cosine that meant "unlike anything we have" yesterday means "a good match" today. **Thresholds on similarity belong to a model.** Set them anew from the rehearsal, so that the same share is refused. Then compare. (*network* looked better with the old threshold only because it hardly refused anything.)
 #
 # **Predict.** `overlap@3` is the share of the old top 3 that is in the new one as well. *retrained* and *whitened* both keep about two thirds. Which of them is the better product?
 
@@ -470,7 +470,7 @@ verdict = pd.DataFrame(
     }
 )
 print(verdict.drop("old").round(1).add(0.0).map("{:+.1f}".format).to_string())
-reveal(guess, verdict.at["whitened", "clicked"], "points, clicked")
+reveal(guess, verdict.at["whitened", "clicked"], "points on clicked probes")
 differ = (success["whitened"] != success["old"]).mean()
 gain = verdict.at["whitened", "all, audited"] / 100
 print(f"whitened: {differ:.1%} of the queries change sides")
@@ -613,7 +613,7 @@ print(pd.DataFrame(rows, columns).T.map("{:.1f}".format).to_string())
 #
 # ### Exercise 08-1: What do pairs of three shelves know?
 #
-# To save money, somebody embeds the documents of three shelves only: those of the 720 `documents` with `product.document_topic[:720] < 3`. That makes 180 pairs, enough by the table of section 3. Take the *retrained* embedder, whose vectors of all documents are in `squashed`. Fit ridge (`linear_map`, as it comes) and the rotation (`procrustes`) on these pairs. What misfit has each on the documents of the *other* nine shelves? Scale mapped rows with `unit`, as section 3 does. Hand over (ridge, rotation), to three decimals.
+# To save money, somebody embeds the documents of three shelves only: those of the 720 `documents` with `product.document_topic[:720] < 3`. That makes 180 pairs, nearly three times as many as there are dimensions. Take the *retrained* embedder, whose vectors of all documents are in `squashed`. Fit ridge (`linear_map`, as it comes) and the rotation (`procrustes`) on these pairs. What misfit has each on the documents of the *other* nine shelves? Scale mapped rows with `unit`, as section 3 does. Hand over (ridge, rotation), to three decimals.
 
 # %% tags=["exercise"]
 ridge, rotation = ..., ...

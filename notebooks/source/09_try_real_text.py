@@ -236,7 +236,7 @@ def score(before, after):
 # %% [markdown]
 # The **coverage gap** of a window is one minus the mean best similarity of a query to the index; here it is its rise above the reference. It needs the live index and no label.
 #
-# Scores have no natural unit. Calibrate them **on reference weeks only**: deal the reference's 2,000 queries out at random, 250 as a week and 1,750 as its reference (a story's weeks are scored against seven reference weeks, days 0 to 48, for the same reason), and see what each score says when nothing happened. These weeks really are draws from one pile, so shuffling is right for them. Yours are not: use past weeks instead (notebook 04).
+# Scores have no natural unit. Calibrate them **on reference weeks only**: deal the reference's 2,000 queries out at random, 250 as a week and 1,750 as its reference, and see what each score says when nothing happened. (A story's weeks, too, are scored against 1,750 queries: seven reference weeks, days 0 to 48.) These weeks really are draws from one pile, so shuffling is right for them. Yours are not: use past weeks instead (notebook 04).
 
 # %%
 rng, null = np.random.default_rng(0), []
@@ -287,7 +287,7 @@ axes[0, 1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
 plots.show(axes)
 
 # %% [markdown]
-# Each mark is one week; the dotted line is z = 3. A good score puts them on a line that falls from left to right. On the left (mind the logarithmic axis), the prefix is by far the loudest and costs no more than "pandas", whose twin of the same loudness costs next to nothing. The mix is loud and harmless, and MMD does not see "lost" at all: it sits at zero. The coverage gap of the prefix is loud, too, with a z of 18, and that of "lost" is faint, with 2.1, below the line at 3. On the right, loud weeks are harmful weeks. But look at its left edge: mix and "lost" have the same gap, and one gains four points where the other loses thirteen.
+# Each mark is one week; the dotted line is z = 3, the dashed one a loss of one point. A good score puts them on a line that falls from left to right. On the left (mind the logarithmic axis), the prefix is by far the loudest and costs no more than "pandas", whose twin of the same loudness costs next to nothing. The mix is loud and harmless, and MMD does not see "lost" at all: it sits at zero. The coverage gap of the prefix is loud, too, with a z of 18, and that of "lost" is faint, with 2.1, below the line at 3. On the right, loud weeks are harmful weeks. But look at its left edge: mix and "lost" have the same gap, and one gains four points where the other loses thirteen.
 #
 # Now put one number on it: **Spearman's** rank correlation of each score with the success lost, over all weeks of all stories. For the AUC there are nine stories instead of 36 weeks.
 #
@@ -305,7 +305,7 @@ follows = pd.DataFrame(follows).sort_values("nine stories")
 
 # %%
 axes = plots.canvas(1, 2, width=11, height=2.8, sharex=True)
-titles = ["Over nine stories, all follow harm somewhat", "Without rewriting, the gap is left"]
+titles = ["Over nine stories, all follow harm somewhat", "Without rewriting, the gap holds up best"]
 for ax, column, title in zip(axes[0], follows, titles, strict=True):
     style = {"xlabel": "rank correlation with success lost", "base": "coverage gap", "decimals": 2}
     plots.bars(ax, follows[column], title=title, **style).set_xlim(-0.5, 1)
